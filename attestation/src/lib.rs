@@ -1,0 +1,1 @@
+//! Verifies AWS Nitro attestation documents.

@@ -1,0 +1,3 @@
+//! The sekisho command: run a development service, verify attestations, write policies.
+
+fn main() {}

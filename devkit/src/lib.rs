@@ -1,0 +1,1 @@
+//! An emulated NSM with a development certificate chain, for laptops and tests.

@@ -1,0 +1,1 @@
+//! The sealed worker of Sekisho: TLS, AWS KMS API, keys.

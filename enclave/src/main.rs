@@ -1,0 +1,3 @@
+//! The sealed worker of Sekisho: TLS, AWS KMS API, keys.
+
+fn main() {}

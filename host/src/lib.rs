@@ -1,0 +1,1 @@
+//! The untrusted host of Sekisho: relays bytes and keeps sealed blobs.

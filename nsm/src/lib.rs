@@ -1,0 +1,1 @@
+//! The Nitro Secure Module as a trait, and the real device.

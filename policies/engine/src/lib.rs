@@ -1,0 +1,1 @@
+//! Evaluates key policies as sandboxed WebAssembly components.

@@ -1,0 +1,1 @@
+//! Write a Sekisho key policy in Rust.

@@ -1,0 +1,1 @@
+//! Stock policy: a list of allowed measurements.

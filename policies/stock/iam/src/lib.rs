@@ -1,0 +1,1 @@
+//! Stock policy: AWS key policy documents.

@@ -1,0 +1,1 @@
+//! Everything that crosses between Sekisho's host and its worker.
