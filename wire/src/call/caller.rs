@@ -1,0 +1,187 @@
+//! The side that asks.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tracing::debug;
+
+use super::{Limits, write_frames};
+use crate::frame::{Frame, FrameError, MAX_FRAME, read_frame};
+
+/// Makes calls over one stream. Cheap to clone; the stream closes with the last clone.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    requests: mpsc::Sender<Frame>,
+    connection: Arc<Connection>,
+    limits: Limits,
+}
+
+impl Caller {
+    /// Takes a stream over. Must be called within a tokio runtime.
+    pub fn over<S>(stream: S, limits: Limits) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let in_flight = limits.in_flight.max(1);
+        // Each request in the queue holds a permit, so the queue is never full.
+        let (requests, queue) = mpsc::channel(in_flight);
+        let connection = Arc::new(Connection {
+            permits: Arc::new(Semaphore::new(in_flight)),
+            calls: Mutex::default(),
+            given_up: Notify::new(),
+        });
+        tokio::spawn(Connection::run(Arc::clone(&connection), stream, queue));
+        Self { requests, connection, limits }
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// Requests go out in the order in which calls are first polled. Dropping the future does
+    /// not take the request back; its answer is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::TooLarge`]: nothing was sent. [`CallError::Unavailable`] and
+    /// [`CallError::TimedOut`]: the request may or may not have been carried out.
+    pub async fn call(&self, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        if body.len() > MAX_FRAME {
+            return Err(CallError::TooLarge);
+        }
+        match tokio::time::timeout(self.limits.patience, self.exchange(body)).await {
+            Ok(result) => result,
+            Err(_) => {
+                debug!("no answer in time: giving the stream up");
+                self.connection.give_up();
+                Err(CallError::TimedOut)
+            }
+        }
+    }
+
+    async fn exchange(&self, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let permits = Arc::clone(&self.connection.permits);
+        let permit = permits.acquire_owned().await.map_err(|_| CallError::Unavailable)?;
+        let (sender, answer) = oneshot::channel();
+        self.send(body, Waiting { sender, _permit: permit })?;
+        answer.await.map_err(|_| CallError::Unavailable)
+    }
+
+    /// Numbers and queues a request without an await between, so that a call is either not
+    /// begun or known to the connection.
+    fn send(&self, body: Vec<u8>, waiting: Waiting) -> Result<(), CallError> {
+        let mut calls = self.connection.calls();
+        if calls.broken {
+            return Err(CallError::Unavailable);
+        }
+        let request_id = calls.next_id;
+        calls.next_id = request_id.wrapping_add(1);
+        // The queue can only be full if the peer has answered requests that it never got.
+        self.requests.try_send(Frame { request_id, body }).map_err(|_| CallError::Unavailable)?;
+        calls.waiting.insert(request_id, waiting);
+        Ok(())
+    }
+
+    /// Whether the stream is gone: every further call fails.
+    pub fn is_broken(&self) -> bool {
+        self.connection.calls().broken
+    }
+}
+
+/// What the calls and the task that moves their frames share.
+#[derive(Debug)]
+struct Connection {
+    permits: Arc<Semaphore>,
+    calls: Mutex<Calls>,
+    given_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    next_id: u64,
+    waiting: HashMap<u64, Waiting>,
+    broken: bool,
+}
+
+/// Stays until the answer comes, also when nobody waits for it any more: what the peer has to
+/// work on stays bounded.
+#[derive(Debug)]
+struct Waiting {
+    sender: oneshot::Sender<Vec<u8>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run<S>(self: Arc<Self>, stream: S, queue: mpsc::Receiver<Frame>)
+    where
+        S: AsyncRead + AsyncWrite,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        tokio::select! {
+            ended = self.read_answers(reader) => match ended {
+                Ok(()) => debug!("the peer closed the stream"),
+                Err(error) => debug!(%error, "the stream broke"),
+            },
+            ended = write_frames(writer, queue) => if let Err(error) = ended {
+                debug!(%error, "the stream broke");
+            },
+            () = self.given_up.notified() => {}
+        }
+        self.break_off();
+    }
+
+    async fn read_answers<R>(&self, mut reader: R) -> Result<(), AnswerError>
+    where
+        R: AsyncRead + Unpin,
+    {
+        while let Some(answer) = read_frame(&mut reader).await? {
+            let waiting = self.calls().waiting.remove(&answer.request_id);
+            let waiting = waiting.ok_or(AnswerError::Unasked)?;
+            // A dropped call has no use for its answer.
+            let _ = waiting.sender.send(answer.body);
+        }
+        Ok(())
+    }
+
+    fn give_up(&self) {
+        self.break_off();
+        self.given_up.notify_one();
+    }
+
+    /// Fails what waits and what will come.
+    fn break_off(&self) {
+        self.permits.close();
+        let waiting = {
+            let mut calls = self.calls();
+            calls.broken = true;
+            std::mem::take(&mut calls.waiting)
+        };
+        drop(waiting);
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    #[error("the peer answered a request that is not in flight")]
+    Unasked,
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The request does not fit into a frame; it was not sent.
+    #[error("the request is larger than a frame")]
+    TooLarge,
+    /// The stream broke or was broken. The request may have been carried out.
+    #[error("the stream to the peer is broken")]
+    Unavailable,
+    /// No answer in time. The request may have been carried out.
+    #[error("the peer did not answer in time")]
+    TimedOut,
+}
