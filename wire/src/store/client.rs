@@ -197,9 +197,11 @@ impl Store for StoreClient {
 /// A page may start later than asked, where old entries have been compacted away, but it has no
 /// gap and no more items than were asked for.
 fn check_page(page: Page, from: u64, limit: u32) -> Result<Page, StoreError> {
-    let first = page.first().map_or(from, |(sequence, _)| *sequence);
-    let without_gap = (first..).zip(&page).all(|(expected, (sequence, _))| expected == *sequence);
-    if first >= from && without_gap && page.len() <= limit as usize {
+    let sequences = || page.iter().map(|(sequence, _)| *sequence);
+    let in_range = sequences().all(|sequence| sequence >= from);
+    let without_gap =
+        sequences().zip(sequences().skip(1)).all(|(one, next)| one.checked_add(1) == Some(next));
+    if in_range && without_gap && page.len() <= limit as usize {
         Ok(page)
     } else {
         Err(StoreError::Malformed)
