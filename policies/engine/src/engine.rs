@@ -1,0 +1,210 @@
+//! The engine, and the modules it admits.
+
+use crate::admission::{self, AdmissionError};
+use crate::contract::Functions;
+use crate::limits::Limits;
+use crate::sandbox::Guard;
+use crate::ticker::Ticker;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::{
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmFeatures,
+};
+
+/// The memory that stays mapped in an instance's slot between two calls: the page a
+/// stock policy starts with. More costs time to clear, less costs a system call.
+const KEEP_RESIDENT: usize = 64 * 1024;
+
+/// Core instances, memories and tables in one component. QuickJS comes to 11 modules
+/// and 3 memories (measured).
+const CORE_INSTANCES: u32 = 20;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+
+/// What a component may use of WebAssembly: what compilers to it use today without
+/// being asked, less floats. All of it is deterministic.
+const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::COMPONENT_MODEL);
+
+/// The engine does not start on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The sandbox cannot be set up: too little address space, an unusual processor.
+    #[error("the policy sandbox cannot be set up: {0}")]
+    Sandbox(String),
+    /// The thread for the deadlines does not start.
+    #[error("the thread for the deadlines does not start: {0}")]
+    Ticker(#[from] std::io::Error),
+}
+
+/// Admits components and runs them. Cheap to clone; the clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    // Before the engine, so that its thread ends first.
+    pub(crate) ticker: Ticker,
+    pub(crate) wasmtime: wasmtime::Engine,
+    linker: Linker<Guard>,
+    pub(crate) limits: Limits,
+}
+
+impl Engine {
+    /// An engine with these limits.
+    ///
+    /// # Errors
+    ///
+    /// The machine does not give what the sandbox needs.
+    pub fn new(limits: Limits) -> Result<Self, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&configuration(&limits))
+            .map_err(|error| EngineError::Sandbox(format!("{error:#}")))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                ticker: Ticker::start(wasmtime.clone())?,
+                // Empty: a policy imports nothing.
+                linker: Linker::new(&wasmtime),
+                wasmtime,
+                limits,
+            }),
+        })
+    }
+
+    /// Admits a component: checks it and compiles it, in this order.
+    ///
+    /// Compiling runs in this process and takes milliseconds for an honest policy. The
+    /// bounds of [`AdmissionLimits`](crate::AdmissionLimits) cut off the known ways to
+    /// make it expensive, and are no promise about time.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the component breaks.
+    pub fn admit(&self, bytes: &[u8]) -> Result<Module, AdmissionError> {
+        admission::inspect(bytes, &self.shared.limits.admission)?;
+        let compile = |error: wasmtime::Error| AdmissionError::Compile {
+            reason: crate::answer::cut(&format!("{error:#}"), 512),
+        };
+        let component = Component::from_binary(&self.shared.wasmtime, bytes).map_err(compile)?;
+        let pre = self.shared.linker.instantiate_pre(&component).map_err(compile)?;
+        Ok(Module {
+            shared: Arc::new(Compiled {
+                functions: Functions::find(&pre)?,
+                pre,
+                digest: ModuleDigest(Sha256::digest(bytes).into()),
+                engine: self.clone(),
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("limits", &self.shared.limits).finish_non_exhaustive()
+    }
+}
+
+fn configuration(limits: &Limits) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits.concurrent)
+        .total_core_instances(limits.concurrent.saturating_mul(CORE_INSTANCES))
+        .total_memories(limits.concurrent.saturating_mul(MEMORIES))
+        .total_tables(limits.concurrent.saturating_mul(TABLES))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memories_per_module(1)
+        .max_tables_per_module(TABLES)
+        .max_memory_size(limits.memory)
+        .table_elements(limits.table)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT)
+        .max_unused_warm_slots(limits.concurrent);
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(true)
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(FEATURES, true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits.stack)
+        // Nobody reads a policy's backtrace, and unwinding it costs time.
+        .wasm_backtrace_max_frames(None)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// A component that was admitted. Cheap to clone.
+#[derive(Clone)]
+pub struct Module {
+    shared: Arc<Compiled>,
+}
+
+struct Compiled {
+    pre: InstancePre<Guard>,
+    functions: Functions,
+    digest: ModuleDigest,
+    engine: Engine,
+}
+
+impl Module {
+    /// SHA-256 of the component's bytes.
+    pub fn digest(&self) -> ModuleDigest {
+        self.shared.digest
+    }
+
+    pub(crate) fn engine(&self) -> &Shared {
+        &self.shared.engine.shared
+    }
+
+    pub(crate) fn instance_pre(&self) -> &InstancePre<Guard> {
+        &self.shared.pre
+    }
+
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.shared.functions
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Module").field(&self.shared.digest).finish()
+    }
+}
+
+/// SHA-256 of a component's bytes: the module's name in audit records.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModuleDigest([u8; 32]);
+
+impl ModuleDigest {
+    /// The digest of a component that need not be admitted yet.
+    pub fn of(component: &[u8]) -> Self {
+        Self(Sha256::digest(component).into())
+    }
+
+    /// The digest's bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModuleDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ModuleDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,131 @@
+//! What a policy may cost, and where each number comes from.
+
+use std::time::Duration;
+
+/// The limits of an [`Engine`](crate::Engine).
+///
+/// The numbers marked *measured* are from `benches/` and the floors measured for
+/// wasmtime 48 before this engine was written.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// What a component may look like.
+    pub admission: AdmissionLimits,
+    /// What reading a configuration may cost.
+    pub configure: Budget,
+    /// What one decision may cost.
+    pub evaluate: Budget,
+    /// What an answer may contain.
+    pub answer: AnswerLimits,
+    /// Bytes of a configuration. AWS policy documents have at most 32 KiB.
+    pub configuration: usize,
+    /// Bytes of the state that `configure` returns (`policies/wit/policy.wit`).
+    pub state: usize,
+    /// Bytes of linear memory, all memories of an instance together. A stock policy
+    /// needs one page (64 KiB) for a decision and a few for a long configuration.
+    pub memory: usize,
+    /// Elements of a table. A stock policy has some fifty.
+    pub table: usize,
+    /// Bytes of stack for compiled code. Recursion meets it after 40 µs (measured).
+    pub stack: usize,
+    /// Instances at one time; one more is a deny. Each reserves address space for its
+    /// memories, not memory.
+    pub concurrent: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            admission: AdmissionLimits::default(),
+            // The longest configuration that AWS would take costs `iam` a few million.
+            configure: Budget { fuel: 200_000_000, deadline: Duration::from_secs(1) },
+            // An endless loop burns ten million in 0.57 ms (measured); the stock
+            // policies use less than a hundredth. The deadline is for what fuel
+            // misprices, and so far above it that a busy machine does not deny.
+            evaluate: Budget { fuel: 10_000_000, deadline: Duration::from_millis(100) },
+            answer: AnswerLimits::default(),
+            configuration: 64 * 1024,
+            state: 64 * 1024,
+            memory: 4 * 1024 * 1024,
+            table: 10_000,
+            stack: 256 * 1024,
+            concurrent: 64,
+        }
+    }
+}
+
+/// What one call into a component may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Units of fuel, about one an instruction; bulk memory operations cost by size.
+    pub fuel: u64,
+    /// Time by the wall clock, counted in steps of 10 ms.
+    pub deadline: Duration,
+}
+
+/// What a component may look like before it is compiled.
+///
+/// Compiling is where a hostile component costs most: 262 KB of block parameters took
+/// Cranelift 2.8 s and 0.8 GB, 393 KB of tiny functions 4 s (measured). These bounds
+/// are cheap and cut off the known shapes; they are no promise about time.
+#[derive(Debug, Clone)]
+pub struct AdmissionLimits {
+    /// Bytes of the component. Stock policies have 50 to 80 KB, policies in C 3 KB.
+    pub size: usize,
+    /// Core modules and components inside the component. `wit-component` makes one to
+    /// four for a policy in Rust or C.
+    pub nested: usize,
+    /// Functions with a body, all modules together.
+    pub functions: usize,
+    /// Bytes of one function's body.
+    pub body: usize,
+    /// Local variables of one function.
+    pub locals: usize,
+    /// Parameters and results of blocks, all functions together. Compilers of policies
+    /// make blocks with none or one.
+    pub block_values: usize,
+}
+
+impl Default for AdmissionLimits {
+    fn default() -> Self {
+        Self {
+            size: 512 * 1024,
+            nested: 16,
+            functions: 4_000,
+            body: 64 * 1024,
+            locals: 2_000,
+            block_values: 20_000,
+        }
+    }
+}
+
+/// What an answer may contain. More than this is a malformed answer, which is a deny.
+#[derive(Debug, Clone)]
+pub struct AnswerLimits {
+    /// Bytes that the host allocates for one call's results, all strings and lists
+    /// together, so that a thousand strings over one region of memory do not multiply.
+    pub total: usize,
+    /// Bytes of a reason.
+    pub reason: usize,
+    /// Obligations in an answer.
+    pub obligations: usize,
+    /// Bytes of an annotation's name, and of its value.
+    pub annotation: usize,
+    /// Lines for the author.
+    pub log_lines: usize,
+    /// Bytes of one such line.
+    pub log_line: usize,
+}
+
+impl Default for AnswerLimits {
+    fn default() -> Self {
+        Self {
+            // The state is a result too.
+            total: 128 * 1024,
+            reason: 1024,
+            obligations: 16,
+            annotation: 1024,
+            log_lines: 64,
+            log_line: 1024,
+        }
+    }
+}
