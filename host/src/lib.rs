@@ -1,1 +1,15 @@
 //! The untrusted host of Sekisho: relays bytes and keeps sealed blobs.
+//!
+//! The host is trusted for availability and for nothing else. It has no cryptography: what it
+//! carries is TLS that ends in the worker, what it keeps was sealed there.
+//!
+//! [`run`] is the whole of it: a relay from TCP to the worker ([`sekisho_wire::Address`]), and a
+//! [`RedbStore`] that the worker dials. Host and worker start in any order.
+
+mod record;
+mod relay;
+mod service;
+mod store;
+
+pub use service::{Config, HostError, run};
+pub use store::{OpenError, RedbStore};

@@ -1,3 +1,158 @@
 //! The untrusted host of Sekisho: relays bytes and keeps sealed blobs.
 
-fn main() {}
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use sekisho_host::{Config, run};
+use sekisho_wire::Address;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+/// The untrusted host of Sekisho: relays callers' bytes to the sealed worker, and keeps what the
+/// worker has sealed.
+///
+/// It holds no key and can read nothing of what it carries. Host and worker start in any order.
+/// SIGTERM or SIGINT stops accepting, lets live connections finish and exits with 0; a second one
+/// exits at once.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Where callers connect.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+
+    /// Where the worker takes connections: vsock:<cid>:<port>, hybrid:<socket>:<port> or
+    /// unix:<path>.
+    #[arg(long, value_name = "ADDRESS")]
+    worker: Address,
+
+    /// Where to wait for the worker's store messages, an address of the same kind.
+    #[arg(long, value_name = "ADDRESS")]
+    store: Address,
+
+    /// The folder of the store.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// The most connections that are relayed at once; further ones wait.
+    #[arg(long, value_name = "N", default_value_t = 16_384)]
+    max_connections: usize,
+
+    /// How long live connections may take to finish after SIGTERM.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    drain_seconds: u64,
+
+    /// How log lines look; RUST_LOG chooses which there are.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// For debugging: also write every byte of relay and store to files in this folder.
+    #[arg(long, value_name = "DIR")]
+    record_traffic: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A worker in an AWS Nitro enclave with CID 16, which reaches this parent instance on port 5000:
+    sekisho-host --listen 0.0.0.0:8443 --worker vsock:16:8443 --store vsock:any:5000 --data /var/lib/sekisho
+
+  A worker in a Firecracker, Cloud Hypervisor or QEMU VM behind a hybrid vsock socket:
+    sekisho-host --worker hybrid:/run/vm/v.sock:8443 --store hybrid:/run/vm/v.sock:5000 --data /var/lib/sekisho
+
+  A worker that is a plain process:
+    sekisho-host --worker unix:/run/sekisho/worker.sock --store unix:/run/sekisho/store.sock --data ./data";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_format);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let status = runtime.block_on(host(arguments));
+    // A connection that outlived its drain must not hold the process.
+    runtime.shutdown_background();
+    status
+}
+
+async fn host(arguments: Arguments) -> ExitCode {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error),
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let signalled = async move {
+        let name = signals.next().await;
+        info!(signal = name, "shutting down");
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    let shutdown = async move {
+        let _ = stopped.await;
+    };
+    tokio::select! {
+        ended = run(arguments.into(), |_| {}, shutdown) => match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
+        () = signalled => fail(&"stopped by a second signal"),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    error!("{error}");
+    ExitCode::FAILURE
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+impl From<Arguments> for Config {
+    fn from(arguments: Arguments) -> Self {
+        let Arguments { listen, worker, store, data, .. } = arguments;
+        Self {
+            max_connections: arguments.max_connections,
+            drain: Duration::from_secs(arguments.drain_seconds),
+            record_traffic: arguments.record_traffic,
+            ..Self::new(listen, worker, store, data)
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

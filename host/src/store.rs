@@ -1,0 +1,224 @@
+//! The host's store: what [`sekisho_wire::Store`] promises, on a local disk.
+//!
+//! ```text
+//! <folder>/journal.redb      the journal and the records
+//! <folder>/audit/*.audit     the audit log
+//! ```
+//!
+//! Nothing blocks a runtime's thread: three threads wait for the disk, one commits, one appends
+//! to the audit log, one reads. The two that write take all that has queued up as one batch.
+
+mod audit;
+mod journal;
+mod segment;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use sekisho_wire::store::Page;
+use sekisho_wire::{Commit, RecordKey, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use self::audit::{AuditLog, Disk};
+use self::journal::Journal;
+
+/// Requests that wait for a thread; further ones wait for room. Four streams' worth.
+const QUEUE: usize = 1024;
+
+/// Commits that share a transaction, and audit records that share an fdatasync.
+const BATCH: usize = 256;
+
+/// Keeps journal, records and audit log in a folder of its own.
+///
+/// Dropping it waits for what has been queued.
+pub struct RedbStore {
+    commits: mpsc::Sender<JournalJob>,
+    appends: mpsc::Sender<AuditJob>,
+    reads: mpsc::Sender<ReadJob>,
+    // After the senders: the threads end when those are gone.
+    _threads: Threads,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum JournalJob {
+    Commit(Commit, Answer<()>),
+    Head(Answer<u64>),
+}
+
+enum AuditJob {
+    Append(u64, Vec<u8>, Answer<()>),
+    Tail(Answer<Option<(u64, Vec<u8>)>>),
+}
+
+enum ReadJob {
+    Get(RecordKey, Answer<Option<Vec<u8>>>),
+    Entries(u64, u32, Answer<Page>),
+    Audit(u64, u32, Answer<Page>),
+}
+
+impl RedbStore {
+    /// Opens the store in `folder`, or makes it there; blocks while a crash is repaired.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; among others when another process has it open.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(folder)?;
+        let journal = Arc::new(Journal::open(&folder.join("journal.redb"))?);
+        let audit = AuditLog::open(&folder.join("audit"), Disk::REAL)?;
+        let segments = audit.segments();
+
+        let (commits, jobs) = mpsc::channel(QUEUE);
+        let writer = Arc::clone(&journal);
+        let committing = spawn("commit", move || commit_batches(&writer, jobs))?;
+        let (appends, jobs) = mpsc::channel(QUEUE);
+        let appending = spawn("audit", move || append_batches(audit, jobs))?;
+        let (reads, mut jobs) = mpsc::channel(QUEUE);
+        let reading = spawn("read", move || {
+            while let Some(job) = jobs.blocking_recv() {
+                match job {
+                    ReadJob::Get(key, answer) => reply(answer, journal.get(key)),
+                    ReadJob::Entries(from, limit, answer) => {
+                        reply(answer, journal.entries(from, limit));
+                    }
+                    ReadJob::Audit(from, limit, answer) => {
+                        reply(answer, segments.page(from, limit));
+                    }
+                }
+            }
+        })?;
+        let _threads = Threads(vec![committing, appending, reading]);
+        Ok(Self { commits, appends, reads, _threads })
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("store-{name}")).spawn(run)
+}
+
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let (mut commits, mut answers, mut heads) = (vec![], vec![], vec![]);
+        for job in batch.drain(..) {
+            match job {
+                JournalJob::Commit(commit, answer) => {
+                    commits.push(commit);
+                    answers.push(answer);
+                }
+                JournalJob::Head(answer) => heads.push(answer),
+            }
+        }
+        if !commits.is_empty() {
+            let results = journal.commit(&commits);
+            answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
+        }
+        // After the commits of the batch: whoever asks for the head has all before settled.
+        for answer in heads {
+            reply(answer, journal.head());
+        }
+    }
+}
+
+fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let (mut records, mut answers, mut tails) = (vec![], vec![], vec![]);
+        for job in batch.drain(..) {
+            match job {
+                AuditJob::Append(sequence, record, answer) => {
+                    records.push((sequence, record));
+                    answers.push(answer);
+                }
+                AuditJob::Tail(answer) => tails.push(answer),
+            }
+        }
+        let results = audit.append(&records);
+        answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
+        for answer in tails {
+            reply(answer, Ok(audit.tail()));
+        }
+    }
+}
+
+/// Whoever asked may have gone.
+fn reply<T>(answer: Answer<T>, result: Result<T, StoreError>) {
+    let _ = answer.send(result);
+}
+
+async fn ask<J, T>(
+    queue: &mpsc::Sender<J>,
+    job: impl FnOnce(Answer<T>) -> J,
+) -> Result<T, StoreError> {
+    let (sender, answer) = oneshot::channel();
+    queue.send(job(sender)).await.map_err(|_| StoreError::Unavailable)?;
+    answer.await.map_err(|_| StoreError::Unavailable)?
+}
+
+impl Store for RedbStore {
+    async fn head(&self) -> Result<u64, StoreError> {
+        ask(&self.commits, JournalJob::Head).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        commit.check_limits()?;
+        ask(&self.commits, |answer| JournalJob::Commit(commit, answer)).await
+    }
+
+    async fn get(&self, key: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        ask(&self.reads, |answer| ReadJob::Get(key, answer)).await
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
+        ask(&self.reads, |answer| ReadJob::Entries(from, limit, answer)).await
+    }
+
+    async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {
+        if record.len() > sekisho_wire::store::MAX_AUDIT_RECORD {
+            return Err(StoreError::TooLarge);
+        }
+        ask(&self.appends, |answer| AuditJob::Append(sequence, record, answer)).await
+    }
+
+    async fn audit(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
+        ask(&self.reads, |answer| ReadJob::Audit(from, limit, answer)).await
+    }
+
+    async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        ask(&self.appends, AuditJob::Tail).await
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal's database: in use, damaged, of a newer version.
+    #[error("the journal: {0}")]
+    Journal(#[from] redb::Error),
+    /// A record is missing in the middle of a segment.
+    #[error("the audit log is damaged: {path} has record {sequence} where {expected} should be")]
+    AuditGap {
+        /// The segment.
+        path: PathBuf,
+        /// The sequence number that should come.
+        expected: u64,
+        /// The one that does.
+        sequence: u64,
+    },
+    /// A file or the folder.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,344 @@
+//! The audit log: segments that are only ever appended to, one fdatasync for a batch.
+//!
+//! A segment is named after its first sequence number. What a crash left half written at the end
+//! of the newest is cut off when the log is opened; it was never acknowledged. When an fsync
+//! fails, what the kernel still holds of the file can no longer be trusted (its dirty pages are
+//! marked clean), so appending goes on in a new segment; records of the old one from the new
+//! one's first on do not count.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sekisho_wire::StoreError;
+use sekisho_wire::store::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page};
+use tracing::{error, warn};
+
+use super::OpenError;
+use super::segment::{MAGIC, Next, SegmentReader, encode_record};
+
+/// A segment that has grown beyond this is followed by a new one: 8 MiB, what a reader looks
+/// through in a few milliseconds to find where a page starts.
+const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The newest record.
+type Newest = (u64, Vec<u8>);
+
+/// The writing end, on a thread of its own.
+pub(super) struct AuditLog {
+    segments: Arc<Segments>,
+    tail: Option<Newest>,
+    /// The newest segment while it can be appended to.
+    active: Option<Active>,
+    disk: Disk,
+}
+
+struct Active {
+    file: File,
+    /// Bytes that are durable.
+    length: u64,
+}
+
+/// The two things that a disk fails at, to be replaced in tests.
+#[derive(Clone, Copy)]
+pub(super) struct Disk {
+    pub(super) write: fn(&mut File, &[u8]) -> io::Result<()>,
+    pub(super) sync: fn(&File) -> io::Result<()>,
+}
+
+impl Disk {
+    pub(super) const REAL: Self = Self { write: File::write_all, sync: File::sync_data };
+}
+
+impl AuditLog {
+    /// Opens the log in a folder, and repairs its end.
+    pub(super) fn open(folder: &Path, disk: Disk) -> Result<Self, OpenError> {
+        fs::create_dir_all(folder)?;
+        let mut index = list_segments(folder)?;
+        let mut tail = None;
+        while let (None, Some(newest)) = (&tail, index.last_mut()) {
+            let path = segment_path(folder, newest.first);
+            (tail, newest.length) = repair_end(&path, newest.first)?;
+            if tail.is_none() {
+                fs::remove_file(&path)?;
+                index.pop();
+            }
+        }
+        sync_folder(folder)?;
+        let active = match index.last() {
+            None => None,
+            Some(newest) => {
+                let path = segment_path(folder, newest.first);
+                let mut file = OpenOptions::new().write(true).open(path)?;
+                file.seek(SeekFrom::Start(newest.length))?;
+                Some(Active { file, length: newest.length })
+            }
+        };
+        let last = tail.as_ref().map_or(0, |(sequence, _)| *sequence);
+        let segments = Segments {
+            folder: folder.to_owned(),
+            index: Mutex::new(Index { segments: index, last }),
+        };
+        Ok(Self { segments: Arc::new(segments), tail, active, disk })
+    }
+
+    /// The reading end.
+    pub(super) fn segments(&self) -> Arc<Segments> {
+        Arc::clone(&self.segments)
+    }
+
+    /// The newest record.
+    pub(super) fn tail(&self) -> Option<Newest> {
+        self.tail.clone()
+    }
+
+    /// Appends those records of a batch that follow one another; an answer for each.
+    pub(super) fn append(&mut self, batch: &[(u64, Vec<u8>)]) -> Vec<Result<(), StoreError>> {
+        let before = self.last();
+        let mut last = before;
+        let mut bytes = Vec::new();
+        let mut newest = None;
+        let mut accepted = Vec::with_capacity(batch.len());
+        for (sequence, record) in batch {
+            let follows = last.checked_add(1) == Some(*sequence);
+            if follows {
+                encode_record(*sequence, record, &mut bytes);
+                last = *sequence;
+                newest = Some((*sequence, record));
+            }
+            accepted.push(follows);
+        }
+
+        let written = match newest {
+            Some((sequence, record)) => self.write(&bytes, before + 1, last).inspect(|()| {
+                self.tail = Some((sequence, record.clone()));
+            }),
+            None => Ok(()),
+        };
+        let head = self.last();
+        let answer = |follows| if follows { written } else { Err(StoreError::Conflict { head }) };
+        accepted.into_iter().map(answer).collect()
+    }
+
+    fn last(&self) -> u64 {
+        self.tail.as_ref().map_or(0, |(sequence, _)| *sequence)
+    }
+
+    /// Makes the records `first..=last` durable.
+    fn write(&mut self, bytes: &[u8], first: u64, last: u64) -> Result<(), StoreError> {
+        if self.active.as_ref().is_none_or(|active| active.length >= SEGMENT_BYTES) {
+            self.active = None;
+            match self.begin_segment(first) {
+                Ok(active) => self.active = Some(active),
+                Err(error) => {
+                    error!(%error, "no new segment of the audit log");
+                    return Err(store_error(&error));
+                }
+            }
+        }
+        let Some(active) = &mut self.active else { return Err(StoreError::Unavailable) };
+        if let Err(error) = (self.disk.write)(&mut active.file, bytes) {
+            error!(%error, "the audit log cannot be written");
+            return Err(self.take_back(store_error(&error)));
+        }
+        if let Err(error) = (self.disk.sync)(&active.file) {
+            error!(%error, "the audit log cannot be synchronised");
+            let _ = self.take_back(StoreError::Unavailable);
+            self.active = None;
+            return Err(StoreError::Unavailable);
+        }
+        active.length += bytes.len() as u64;
+        self.segments.grown(active.length, last);
+        Ok(())
+    }
+
+    /// Cuts off what was not acknowledged; afterwards nothing has changed, or nobody knows.
+    fn take_back(&mut self, error: StoreError) -> StoreError {
+        let Some(active) = &mut self.active else { return error };
+        let cut = active
+            .file
+            .set_len(active.length)
+            .and_then(|()| active.file.seek(SeekFrom::Start(active.length)))
+            .and_then(|_| (self.disk.sync)(&active.file));
+        match cut {
+            Ok(()) => error,
+            Err(failed) => {
+                error!(error = %failed, "the audit log's end cannot be repaired: a new segment");
+                self.active = None;
+                StoreError::Unavailable
+            }
+        }
+    }
+
+    fn begin_segment(&self, first: u64) -> io::Result<Active> {
+        let folder = &self.segments.folder;
+        // One of this name can only hold records that were never acknowledged.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(segment_path(folder, first))?;
+        (self.disk.write)(&mut file, MAGIC)?;
+        (self.disk.sync)(&file)?;
+        sync_folder(folder)?;
+        let length = MAGIC.len() as u64;
+        self.segments.begun(first, length);
+        Ok(Active { file, length })
+    }
+}
+
+/// The reading end: what is durable, for any thread.
+pub(super) struct Segments {
+    folder: PathBuf,
+    index: Mutex<Index>,
+}
+
+#[derive(Clone)]
+struct Index {
+    segments: Vec<Segment>,
+    last: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Segment {
+    first: u64,
+    length: u64,
+}
+
+impl Segments {
+    /// Records from `from` on, within the limits of a page.
+    pub(super) fn page(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
+        let index = self.index().clone();
+        let limit = limit.min(MAX_PAGE_ITEMS) as usize;
+        self.read(&index, from, limit).map_err(|error| {
+            error!(%error, "the audit log cannot be read");
+            StoreError::Unavailable
+        })
+    }
+
+    fn read(&self, index: &Index, from: u64, limit: usize) -> io::Result<Page> {
+        let (mut page, mut bytes) = (Page::new(), 0);
+        let oldest = index.segments.first().map_or(1, |segment| segment.first);
+        let mut expected = from.max(oldest);
+        let start = index.segments.partition_point(|segment| segment.first <= expected);
+        let from_start = index.segments.iter().enumerate().skip(start.saturating_sub(1));
+        for (position, segment) in from_start {
+            let next = index.segments.get(position + 1);
+            let last = next.map_or(index.last, |next| next.first.saturating_sub(1));
+            let file = File::open(segment_path(&self.folder, segment.first))?;
+            let mut reader = SegmentReader::new(file, segment.length)?.ok_or_else(damaged)?;
+            while expected <= last {
+                if page.len() >= limit {
+                    return Ok(page);
+                }
+                match reader.next_from(expected)? {
+                    Next::Record(sequence, record) if sequence == expected => {
+                        bytes += record.len();
+                        if bytes > MAX_PAGE_BYTES && !page.is_empty() {
+                            return Ok(page);
+                        }
+                        page.push((sequence, record));
+                    }
+                    _ => return Err(damaged()),
+                }
+                // The last possible number has no successor to look for.
+                let Some(successor) = expected.checked_add(1) else { return Ok(page) };
+                expected = successor;
+            }
+        }
+        Ok(page)
+    }
+
+    fn begun(&self, first: u64, length: u64) {
+        let mut index = self.index();
+        index.segments.retain(|segment| segment.first != first);
+        index.segments.push(Segment { first, length });
+    }
+
+    fn grown(&self, length: u64, last: u64) {
+        let mut index = self.index();
+        if let Some(newest) = index.segments.last_mut() {
+            newest.length = length;
+        }
+        index.last = last;
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a record is missing or damaged")
+}
+
+/// What a disk's error means to the worker, if nothing has changed.
+pub(super) fn store_error(error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreError::Full
+        }
+        _ => StoreError::Unavailable,
+    }
+}
+
+fn segment_path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}.audit"))
+}
+
+fn list_segments(folder: &Path) -> io::Result<Vec<Segment>> {
+    let mut segments = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        let name = file.file_name();
+        let first = name.to_str().and_then(|name| name.strip_suffix(".audit"));
+        if let Some(first) = first.and_then(|first| first.parse().ok()) {
+            segments.push(Segment { first, length: file.metadata()?.len() });
+        }
+    }
+    segments.sort_by_key(|segment| segment.first);
+    Ok(segments)
+}
+
+/// Reads a segment to its last good record, and cuts off the rest. What is cut off is kept beside
+/// it: should it be damage and not a crash, an operator still has it.
+fn repair_end(path: &Path, first: u64) -> Result<(Option<Newest>, u64), OpenError> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let (mut tail, mut good) = (None, 0);
+    if let Some(mut reader) = SegmentReader::new(&file, length)? {
+        let mut expected = first;
+        good = reader.offset();
+        while let Next::Record(sequence, record) = reader.next_from(0)? {
+            if sequence != expected {
+                return Err(OpenError::AuditGap { path: path.to_owned(), expected, sequence });
+            }
+            tail = Some((sequence, record));
+            good = reader.offset();
+            expected = expected.saturating_add(1);
+        }
+    }
+    if good < length {
+        warn!(path = %path.display(), good, length, "cutting off the audit log's torn end");
+        let mut torn = Vec::new();
+        (&file).seek(SeekFrom::Start(good))?;
+        (&file).read_to_end(&mut torn)?;
+        if torn.iter().any(|byte| *byte != 0) {
+            let mut kept = File::create(path.with_extension(format!("torn-{good}")))?;
+            kept.write_all(&torn)?;
+            kept.sync_all()?;
+        }
+        file.set_len(good)?;
+        file.sync_all()?;
+    }
+    Ok((tail, good))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

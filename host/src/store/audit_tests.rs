@@ -1,0 +1,197 @@
+use super::*;
+use std::cell::Cell;
+
+fn log(folder: &tempfile::TempDir) -> AuditLog {
+    AuditLog::open(folder.path(), Disk::REAL).unwrap()
+}
+
+fn record(n: u64) -> (u64, Vec<u8>) {
+    (n, format!("record {n}").into_bytes())
+}
+
+fn append(log: &mut AuditLog, numbers: impl IntoIterator<Item = u64>) {
+    for n in numbers {
+        assert_eq!(log.append(&[record(n)]), [Ok(())]);
+    }
+}
+
+fn newest_file(folder: &tempfile::TempDir) -> PathBuf {
+    let newest = list_segments(folder.path()).unwrap().last().unwrap().first;
+    segment_path(folder.path(), newest)
+}
+
+#[test]
+fn appended_and_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = log(&folder);
+    assert_eq!(first.tail(), None);
+    assert_eq!(first.segments().page(0, 10), Ok(vec![]));
+    append(&mut first, 1..=5);
+    assert_eq!(first.segments().page(2, 3), Ok(vec![record(2), record(3), record(4)]));
+    drop(first);
+    let mut second = log(&folder);
+    assert_eq!(second.tail(), Some(record(5)));
+    append(&mut second, 6..=6);
+    assert_eq!(second.segments().page(0, 99), Ok((1..=6).map(record).collect()));
+    assert_eq!(second.segments().page(7, 99), Ok(vec![]));
+    assert_eq!(second.segments().page(u64::MAX, 99), Ok(vec![]));
+}
+
+#[test]
+fn only_the_next_sequence_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = log(&folder);
+    for wrong in [0, 2, u64::MAX] {
+        assert_eq!(log.append(&[record(wrong)]), [Err(StoreError::Conflict { head: 0 })]);
+    }
+    let answers = log.append(&[record(1), record(1), record(3), record(2)]);
+    let conflict = Err(StoreError::Conflict { head: 2 });
+    assert_eq!(answers, [Ok(()), conflict, conflict, Ok(())]);
+}
+
+#[test]
+fn a_torn_end_is_cut_off_at_every_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    append(&mut log(&folder), 1..=2);
+    let path = newest_file(&folder);
+    let two = fs::read(&path).unwrap();
+    append(&mut log(&folder), 3..=3);
+    let three = fs::read(&path).unwrap();
+    for cut in two.len()..three.len() {
+        fs::write(&path, &three[..cut]).unwrap();
+        let mut log = log(&folder);
+        assert_eq!(log.tail(), Some(record(2)), "cut at {cut}");
+        append(&mut log, 3..=4);
+        assert_eq!(log.segments().page(1, 9), Ok((1..=4).map(record).collect()));
+    }
+}
+
+#[test]
+fn a_segment_torn_at_its_start_is_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    append(&mut log(&folder), 1..=2);
+    for torn in [&b""[..], b"SKA", b"SKAUDIT1", b"SKAUDIT1\0\0\0\0", &[0; 50]] {
+        fs::write(segment_path(folder.path(), 3), torn).unwrap();
+        let log = log(&folder);
+        assert_eq!(log.tail(), Some(record(2)));
+    }
+    append(&mut log(&folder), 3..=3);
+}
+
+#[test]
+fn what_was_cut_off_is_kept_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    append(&mut log(&folder), 1..=1);
+    let path = newest_file(&folder);
+    let good = fs::metadata(&path).unwrap().len();
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(b"half a record").unwrap();
+    drop(log(&folder));
+    let kept = fs::read(path.with_extension(format!("torn-{good}"))).unwrap();
+    assert_eq!(kept, b"half a record");
+}
+
+#[test]
+fn a_missing_record_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = MAGIC.to_vec();
+    encode_record(1, b"", &mut bytes);
+    encode_record(3, b"", &mut bytes);
+    fs::write(segment_path(folder.path(), 1), bytes).unwrap();
+    let error = AuditLog::open(folder.path(), Disk::REAL).err().unwrap();
+    assert!(matches!(error, OpenError::AuditGap { expected: 2, sequence: 3, .. }));
+}
+
+#[test]
+fn a_missing_segment_is_not_read_over() {
+    let folder = tempfile::tempdir().unwrap();
+    for first in [1, 5] {
+        let mut bytes = MAGIC.to_vec();
+        encode_record(first, b"", &mut bytes);
+        encode_record(first + 1, b"", &mut bytes);
+        fs::write(segment_path(folder.path(), first), bytes).unwrap();
+    }
+    let log = log(&folder);
+    assert_eq!(log.segments().page(1, 9), Err(StoreError::Unavailable));
+    assert_eq!(log.segments().page(5, 9).unwrap().len(), 2);
+}
+
+#[test]
+fn many_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = log(&folder);
+    let records: Vec<_> = (1..=400).map(|n| (n, vec![n as u8; 60_000])).collect();
+    for batch in records.chunks(10) {
+        assert!(first.append(batch).iter().all(Result::is_ok));
+    }
+    assert_eq!(list_segments(folder.path()).unwrap().len(), 3);
+    drop(first);
+    let log = log(&folder);
+    let mut read = Page::new();
+    while read.len() < 400 {
+        let page = log.segments().page(read.len() as u64 + 1, u32::MAX).unwrap();
+        assert!(page.iter().map(|(_, record)| record.len()).sum::<usize>() <= MAX_PAGE_BYTES);
+        read.extend(page);
+    }
+    assert!(read == records);
+}
+
+thread_local! {
+    static WRITES: Cell<u32> = const { Cell::new(0) };
+    static SYNCS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Fails as often as the counters say.
+const FAULTY: Disk = Disk {
+    write: |file, bytes| match WRITES.get() {
+        0 => file.write_all(bytes),
+        n => {
+            WRITES.set(n - 1);
+            file.write_all(&bytes[..bytes.len() / 2])?;
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    },
+    sync: |file| match SYNCS.get() {
+        0 => file.sync_data(),
+        n => {
+            SYNCS.set(n - 1);
+            Err(io::Error::other("the disk is gone"))
+        }
+    },
+};
+
+#[test]
+fn a_full_disk_changes_nothing_and_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut faulty = AuditLog::open(folder.path(), FAULTY).unwrap();
+    append(&mut faulty, 1..=2);
+    WRITES.set(2);
+    for _ in 0..2 {
+        let answers = faulty.append(&[record(3), record(4), record(9)]);
+        let full = Err(StoreError::Full);
+        assert_eq!(answers, [full, full, Err(StoreError::Conflict { head: 2 })]);
+        assert_eq!(faulty.tail(), Some(record(2)));
+    }
+    append(&mut faulty, 3..=4);
+    assert_eq!(faulty.segments().page(1, 9), Ok((1..=4).map(record).collect()));
+    drop(faulty);
+    assert_eq!(log(&folder).tail(), Some(record(4)));
+}
+
+#[test]
+fn a_failed_sync_goes_on_in_a_new_segment() {
+    for failures in 1..=4 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut faulty = AuditLog::open(folder.path(), FAULTY).unwrap();
+        append(&mut faulty, 1..=2);
+        SYNCS.set(failures);
+        while SYNCS.get() > 0 {
+            assert_eq!(faulty.append(&[record(3)]), [Err(StoreError::Unavailable)]);
+        }
+        append(&mut faulty, 3..=4);
+        assert_eq!(faulty.segments().page(1, 9), Ok((1..=4).map(record).collect()));
+        drop(faulty);
+        let log = log(&folder);
+        assert_eq!(log.tail(), Some(record(4)));
+        assert_eq!(log.segments().page(1, 9), Ok((1..=4).map(record).collect()));
+    }
+}
