@@ -1,1 +1,40 @@
-//! The sealed worker of Sekisho: TLS, AWS KMS API, keys.
+//! The sealed worker of Sekisho: TLS, the AWS KMS API, key policies, keys.
+//!
+//! Modules stand in the order in which a request meets them. Everything that arrives from the
+//! host (connections, storage, configuration) is hostile input: bounded, then authenticated.
+
+mod boot;
+mod configuration;
+mod tls;
+
+mod attested;
+mod http;
+mod pipeline;
+
+mod signature;
+
+mod api;
+mod recipient;
+
+mod authorize;
+mod service;
+
+mod cms;
+mod keys;
+mod operations;
+
+mod audit;
+
+mod secret;
+mod storage;
+
+pub use attested::AttestationBinding;
+pub use audit::{AuditEntry, AuditError, AuditedAttestation, AuditedDecision, read_audit_log};
+pub use boot::{Boot, BootError, run};
+pub use configuration::{
+    BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
+};
+pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
+pub use signature::BootCredential;
+pub use storage::journal::JournalError;
+pub use tls::TlsError;

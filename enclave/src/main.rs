@@ -1,3 +1,76 @@
-//! The sealed worker of Sekisho: TLS, AWS KMS API, keys.
+//! The shipped worker: runs inside a Nitro enclave, with the real NSM and nothing else.
 
-fn main() {}
+use clap::Parser;
+use sekisho_attestation::TrustAnchors;
+use sekisho_enclave::{Boot, BootConfiguration, UnsealProvider};
+use sekisho_wire::Address;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The sealed worker of Sekisho, for an AWS Nitro enclave.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Example:\n  sekisho-enclave --region eu-central-1 --account 111122223333 \\\n    \
+                  --listen vsock:4294967295:8443 --store vsock:3:5000\n\n\
+                  It needs /dev/nsm. This version has no unseal provider for production: the worker \
+                  starts sealed and answers only GET /health and GET /attestation. To try the \
+                  service on a laptop: sekisho dev"
+)]
+struct Arguments {
+    /// AWS region for ARNs and signatures
+    #[arg(long)]
+    region: String,
+    /// AWS account for ARNs, twelve digits
+    #[arg(long)]
+    account: String,
+    /// Where the relay's connections arrive (4294967295 is any CID)
+    #[arg(long, default_value = "vsock:4294967295:8443")]
+    listen: Address,
+    /// Where the host's store listens (CID 3 is the parent instance)
+    #[arg(long, default_value = "vsock:3:5000")]
+    store: Address,
+    /// A further name or address for the TLS certificate; repeatable
+    #[arg(long = "name")]
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sekisho-enclave: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let nsm = Arc::new(sekisho_nsm::Device::open()?);
+    let configuration = BootConfiguration {
+        region: arguments.region,
+        account: arguments.account,
+        unseal: UnsealProvider::Nothing,
+        caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
+        names: arguments.names,
+    };
+    let boot = Boot {
+        configuration,
+        nsm,
+        root_key: None,
+        credentials: Vec::new(),
+        listen: arguments.listen,
+        store: arguments.store,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let shutdown = async move {
+            terminate.recv().await;
+        };
+        Ok(sekisho_enclave::run(boot, || {}, shutdown).await?)
+    })
+}

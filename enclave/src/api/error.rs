@@ -1,0 +1,176 @@
+//! Every error that a caller can get: AWS's code, HTTP status and words, in one place.
+
+use crate::keys::arn::NoSuchName;
+use crate::keys::store::StoreFault;
+use crate::secret::{RandomUnavailable, SealError};
+
+/// An error as AWS KMS gives it. Nothing in it is secret: it goes to the caller.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    // Before the caller is known.
+    UnknownOperation,
+    MissingAuthenticationToken,
+    IncompleteSignature(String),
+    InvalidSignature(String),
+    UnrecognizedClient,
+    RequestTooLarge {
+        limit: usize,
+    },
+    // About the request itself.
+    Serialization(String),
+    /// Each in the form `Value … at '…' failed to satisfy constraint: …`.
+    Constraints(Vec<String>),
+    Validation(String),
+    // About what it asks for.
+    AccessDenied {
+        principal: String,
+        action: &'static str,
+        resource: String,
+    },
+    AlreadyExists {
+        arn: String,
+    },
+    DryRun,
+    IncorrectKey,
+    InvalidAliasName(&'static str),
+    InvalidCiphertext,
+    InvalidMarker,
+    LimitExceeded(String),
+    MalformedPolicyDocument(String),
+    NotFound(String),
+    Tag(String),
+    UnsupportedOperation(String),
+    // Ours.
+    DependencyTimeout,
+    Internal,
+    Sealed,
+}
+
+impl ApiError {
+    /// `__type` of the answer.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownOperation => "UnknownOperationException",
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::IncompleteSignature(_) => "IncompleteSignatureException",
+            Self::InvalidSignature(_) => "InvalidSignatureException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::RequestTooLarge { .. } => "RequestEntityTooLargeException",
+            Self::Serialization(_) => "SerializationException",
+            Self::Constraints(_) | Self::Validation(_) => "ValidationException",
+            Self::AccessDenied { .. } => "AccessDeniedException",
+            Self::AlreadyExists { .. } => "AlreadyExistsException",
+            Self::DryRun => "DryRunOperationException",
+            Self::IncorrectKey => "IncorrectKeyException",
+            Self::InvalidAliasName(_) => "InvalidAliasNameException",
+            Self::InvalidCiphertext => "InvalidCiphertextException",
+            Self::InvalidMarker => "InvalidMarkerException",
+            Self::LimitExceeded(_) => "LimitExceededException",
+            Self::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
+            Self::NotFound(_) => "NotFoundException",
+            Self::Tag(_) => "TagException",
+            Self::UnsupportedOperation(_) => "UnsupportedOperationException",
+            Self::DependencyTimeout => "DependencyTimeoutException",
+            Self::Internal => "KMSInternalException",
+            Self::Sealed => "ServiceUnavailableException",
+        }
+    }
+
+    /// HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::RequestTooLarge { .. } => 413,
+            Self::Internal => 500,
+            Self::DependencyTimeout | Self::Sealed => 503,
+            _ => 400,
+        }
+    }
+
+    /// What went wrong and, where it helps, what to do.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            // AWS sends no text with these.
+            Self::UnknownOperation | Self::InvalidCiphertext => String::new(),
+            Self::MissingAuthenticationToken => "Missing Authentication Token".into(),
+            Self::UnrecognizedClient => {
+                "The security token included in the request is invalid.".into()
+            }
+            Self::RequestTooLarge { limit } => {
+                format!("The request body is larger than {limit} bytes.")
+            }
+            Self::Constraints(violations) => match violations.as_slice() {
+                [one] => format!("1 validation error detected: {one}"),
+                many => format!("{} validation errors detected: {}", many.len(), many.join("; ")),
+            },
+            Self::AccessDenied { principal, action, resource } => format!(
+                "User: {principal} is not authorized to perform: {action} on resource: {resource} \
+                 because no resource-based policy allows the {action} action"
+            ),
+            Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
+            Self::DryRun => {
+                "The request would have succeeded, but the DryRun option is set.".into()
+            }
+            Self::IncorrectKey => "The key ID in the request does not identify a CMK that can \
+                                   perform this operation."
+                .into(),
+            Self::InvalidAliasName(text) => (*text).into(),
+            Self::InvalidMarker => "Could not deserialize marker".into(),
+            Self::IncompleteSignature(text)
+            | Self::InvalidSignature(text)
+            | Self::Serialization(text)
+            | Self::Validation(text)
+            | Self::LimitExceeded(text)
+            | Self::MalformedPolicyDocument(text)
+            | Self::NotFound(text)
+            | Self::Tag(text)
+            | Self::UnsupportedOperation(text) => text.clone(),
+            Self::DependencyTimeout => {
+                "The storage behind the service did not answer. You can retry the request.".into()
+            }
+            Self::Internal => "The request could not be completed. You can retry it.".into(),
+            Self::Sealed => {
+                "The service is sealed: it has no root key yet and answers only GET /health and \
+                 GET /attestation."
+                    .into()
+            }
+        }
+    }
+}
+
+impl From<NoSuchName> for ApiError {
+    fn from(name: NoSuchName) -> Self {
+        Self::NotFound(match name {
+            NoSuchName::Invalid(text) => format!("Invalid keyId '{text}'"),
+            NoSuchName::Region(region) => format!("Invalid arn {region}"),
+            NoSuchName::Key(arn) => format!("Key '{arn}' does not exist"),
+        })
+    }
+}
+
+impl From<StoreFault> for ApiError {
+    fn from(fault: StoreFault) -> Self {
+        use crate::storage::journal::JournalError;
+        match fault {
+            StoreFault::Journal(JournalError::Store(error)) => {
+                tracing::warn!(%error, "the store did not answer");
+                Self::DependencyTimeout
+            }
+            fault => {
+                tracing::error!(%fault, "the host's storage is not as it was left");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<RandomUnavailable> for ApiError {
+    fn from(_: RandomUnavailable) -> Self {
+        Self::Internal
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(_: SealError) -> Self {
+        Self::Internal
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads the members of a JSON 1.1 request against the constraints of AWS's service model.
+//!
+//! A member of the wrong JSON type is a `SerializationException`; members that break a constraint
+//! are collected, and [`Fields::finish`] answers with all of them, as AWS does.
+
+use super::error::ApiError;
+use crate::keys::context::EncryptionContext;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+/// Total size of an encryption context, AWS's limit for a symmetric key's context.
+const MAX_CONTEXT: usize = 8192;
+
+/// Constraints on a string member.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) pattern: Option<Pattern>,
+}
+
+/// A pattern of the service model that every character meets for itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pattern {
+    /// As it stands in the model, and so in messages.
+    pub(crate) text: &'static str,
+    pub(crate) allows: fn(char) -> bool,
+}
+
+impl Text {
+    pub(crate) const fn length(min: usize, max: usize) -> Self {
+        Self { min, max, pattern: None }
+    }
+}
+
+/// The members of a request that have not been read yet, and what was wrong with the others.
+pub(crate) struct Fields {
+    members: Map<String, Value>,
+    violations: Vec<String>,
+}
+
+impl Fields {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(members)) => Ok(Self { members, violations: Vec::new() }),
+            Ok(_) => Err(ApiError::Serialization("Start of structure or map expected".into())),
+            // The parser's own text may repeat the caller's bytes; its position is enough.
+            Err(error) => Err(ApiError::Serialization(format!(
+                "The body is not JSON: line {}, column {}",
+                error.line(),
+                error.column()
+            ))),
+        }
+    }
+
+    /// Call after the last member: all violations at once.
+    pub(crate) fn finish(self) -> Result<(), ApiError> {
+        if self.violations.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Constraints(self.violations))
+        }
+    }
+
+    pub(crate) fn text(&mut self, name: &str, shape: Text) -> Result<Option<String>, ApiError> {
+        let text = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text,
+            Some(other) => return Err(wrong_type(&other, "a string")),
+        };
+        let length = text.chars().count();
+        let value = format!("Value '{text}'");
+        if length < shape.min {
+            self.violation(&value, name, &longer_or_equal(shape.min));
+        }
+        if length > shape.max {
+            self.violation(&value, name, &shorter_or_equal(shape.max));
+        }
+        if let Some(pattern) = shape.pattern
+            && !text.chars().all(pattern.allows)
+        {
+            let constraint =
+                format!("Member must satisfy regular expression pattern: {}", pattern.text);
+            self.violation(&value, name, &constraint);
+        }
+        Ok(Some(text))
+    }
+
+    pub(crate) fn required_text(&mut self, name: &str, shape: Text) -> Result<String, ApiError> {
+        let text = self.text(name, shape)?;
+        Ok(self.required(name, text))
+    }
+
+    /// A string out of a closed set; answers with the set's own copy.
+    pub(crate) fn choice(
+        &mut self,
+        name: &str,
+        choices: &[&'static str],
+    ) -> Result<Option<&'static str>, ApiError> {
+        let Some(text) = self.text(name, Text::length(0, usize::MAX))? else {
+            return Ok(None);
+        };
+        let chosen = choices.iter().find(|choice| **choice == text).copied();
+        if chosen.is_none() {
+            let set = choices.join(", ");
+            let constraint = format!("Member must satisfy enum value set: [{set}]");
+            self.violation(&format!("Value '{text}'"), name, &constraint);
+        }
+        Ok(chosen)
+    }
+
+    pub(crate) fn integer(
+        &mut self,
+        name: &str,
+        min: i64,
+        max: i64,
+    ) -> Result<Option<i64>, ApiError> {
+        let number = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Number(number)) => number,
+            Some(other) => return Err(wrong_type(&other, "an integer")),
+        };
+        let integer = number
+            .as_i64()
+            .ok_or_else(|| ApiError::Serialization("Expected an integer, found a number".into()))?;
+        let value = format!("Value '{integer}'");
+        if integer < min {
+            let constraint = format!("Member must have value greater than or equal to {min}");
+            self.violation(&value, name, &constraint);
+        }
+        if integer > max {
+            let constraint = format!("Member must have value less than or equal to {max}");
+            self.violation(&value, name, &constraint);
+        }
+        Ok(Some(integer))
+    }
+
+    pub(crate) fn boolean(&mut self, name: &str) -> Result<bool, ApiError> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(other) => Err(wrong_type(&other, "a boolean")),
+        }
+    }
+
+    /// Bytes in base64. They may be secret: they are wiped when dropped and in no message.
+    pub(crate) fn blob(
+        &mut self,
+        name: &str,
+        min: usize,
+        max: usize,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError> {
+        let text = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => Zeroizing::new(text),
+            Some(other) => return Err(wrong_type(&other, "a base64 string")),
+        };
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map(Zeroizing::new)
+            .map_err(|_| ApiError::Serialization(format!("{name} is not base64")))?;
+        if bytes.len() < min {
+            self.violation("Value", name, &longer_or_equal(min));
+        }
+        if bytes.len() > max {
+            self.violation("Value", name, &shorter_or_equal(max));
+        }
+        Ok(Some(bytes))
+    }
+
+    pub(crate) fn required_blob(
+        &mut self,
+        name: &str,
+        min: usize,
+        max: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        let blob = self.blob(name, min, max)?;
+        Ok(self.required(name, blob))
+    }
+
+    /// `EncryptionContext`: names and values are strings, 8 KiB together.
+    pub(crate) fn encryption_context(&mut self) -> Result<EncryptionContext, ApiError> {
+        const NAME: &str = "EncryptionContext";
+        let members = match self.take(NAME) {
+            None => return Ok(EncryptionContext::default()),
+            Some(Value::Object(members)) => members,
+            Some(other) => return Err(wrong_type(&other, "a map")),
+        };
+        let mut size = 0usize;
+        let mut pairs = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            let Value::String(value) = value else {
+                return Err(wrong_type(&value, "a string"));
+            };
+            size = size.saturating_add(name.len()).saturating_add(value.len());
+            pairs.push((name, value));
+        }
+        if size > MAX_CONTEXT {
+            self.violation("Value", NAME, &shorter_or_equal(MAX_CONTEXT));
+        }
+        Ok(pairs.into_iter().collect())
+    }
+
+    /// A nested structure; its members are read with the same rules and messages.
+    pub(crate) fn structure(&mut self, name: &str) -> Result<Option<Fields>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Self { members, violations: Vec::new() })),
+            Some(other) => Err(wrong_type(&other, "a structure")),
+        }
+    }
+
+    pub(crate) fn structures(&mut self, name: &str, max: usize) -> Result<Vec<Fields>, ApiError> {
+        let items = match self.take(name) {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(wrong_type(&other, "a list")),
+        };
+        if items.len() > max {
+            self.violation("Value", name, &shorter_or_equal(max));
+        }
+        let structure = |item| match item {
+            Value::Object(members) => Ok(Self { members, violations: Vec::new() }),
+            other => Err(wrong_type(&other, "a structure")),
+        };
+        items.into_iter().take(max).map(structure).collect()
+    }
+
+    /// `GrantTokens`: taken as AWS bounds them. No grants exist yet, so no token means anything.
+    pub(crate) fn grant_tokens(&mut self) -> Result<(), ApiError> {
+        match self.take("GrantTokens") {
+            None => Ok(()),
+            Some(Value::Array(tokens)) => {
+                if tokens.len() > 10 {
+                    self.violation("Value", "GrantTokens", &shorter_or_equal(10));
+                }
+                Ok(())
+            }
+            Some(other) => Err(wrong_type(&other, "a list")),
+        }
+    }
+
+    /// Takes over what was wrong in a nested structure named `name`.
+    pub(crate) fn absorb(&mut self, name: &str, nested: Fields) {
+        let place = format!("at '{}.", camel(name));
+        let moved = nested.violations.into_iter().map(|text| text.replacen("at '", &place, 1));
+        self.violations.extend(moved);
+    }
+
+    pub(crate) fn required<T: Default>(&mut self, name: &str, value: Option<T>) -> T {
+        if value.is_none() {
+            self.violation("Value null", name, "Member must not be null");
+        }
+        value.unwrap_or_default()
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn violation(&mut self, value: &str, name: &str, constraint: &str) {
+        let place = camel(name);
+        self.violations
+            .push(format!("{value} at '{place}' failed to satisfy constraint: {constraint}"));
+    }
+}
+
+fn longer_or_equal(min: usize) -> String {
+    format!("Member must have length greater than or equal to {min}")
+}
+
+fn shorter_or_equal(max: usize) -> String {
+    format!("Member must have length less than or equal to {max}")
+}
+
+/// AWS names members in messages with a small first letter.
+fn camel(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+fn wrong_type(found: &Value, expected: &str) -> ApiError {
+    let found = match found {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a structure",
+    };
+    ApiError::Serialization(format!("Expected {expected}, found {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(result: Result<(), ApiError>) -> String {
+        result.unwrap_err().message()
+    }
+
+    #[test]
+    fn violations_are_collected_in_awss_words() {
+        let mut fields = Fields::parse(br#"{"KeyId":"","Limit":0,"KeySpec":"X"}"#).unwrap();
+        fields.required_text("KeyId", Text::length(1, 8)).unwrap();
+        fields.integer("Limit", 1, 10).unwrap();
+        fields.choice("KeySpec", &["AES_256", "AES_128"]).unwrap();
+        fields.required_blob("Plaintext", 1, 2).unwrap();
+        assert_eq!(
+            message(fields.finish()),
+            "4 validation errors detected: \
+             Value '' at 'keyId' failed to satisfy constraint: Member must have length greater \
+             than or equal to 1; \
+             Value '0' at 'limit' failed to satisfy constraint: Member must have value greater \
+             than or equal to 1; \
+             Value 'X' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value \
+             set: [AES_256, AES_128]; \
+             Value null at 'plaintext' failed to satisfy constraint: Member must not be null"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_in_no_message() {
+        let mut fields = Fields::parse(br#"{"Plaintext":"c2VjcmV0"}"#).unwrap();
+        fields.blob("Plaintext", 1, 2).unwrap();
+        let text = message(fields.finish());
+        assert!(text.contains("Value at 'plaintext'"), "{text}");
+        assert!(!text.contains("secret") && !text.contains("c2Vj"), "{text}");
+    }
+
+    #[test]
+    fn wrong_types_and_broken_json_are_serialization_errors() {
+        for body in ["", "[]", "{", "{\"a\":}", "7"] {
+            let error = Fields::parse(body.as_bytes()).err().unwrap();
+            assert_eq!(error.code(), "SerializationException", "{body}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(Fields::parse(deep.as_bytes()).is_err());
+        let mut fields = Fields::parse(br#"{"KeyId":7,"Plaintext":"*"}"#).unwrap();
+        assert!(fields.text("KeyId", Text::length(0, 9)).is_err());
+        assert!(fields.blob("Plaintext", 0, 9).is_err());
+    }
+}

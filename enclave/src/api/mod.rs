@@ -1,0 +1,218 @@
+//! The AWS KMS API as this worker speaks it: operations, their inputs, answers and errors.
+
+mod error;
+mod fields;
+
+pub(crate) use error::ApiError;
+pub(crate) use fields::{Fields, Pattern, Text};
+
+use crate::keys::context::EncryptionContext;
+use crate::operations::aliases::{CreateAlias, ListAliases};
+use crate::operations::cryptography::{Decrypt, Encrypt, GenerateDataKey};
+use crate::operations::keys::{CreateKey, DescribeKey, ListKeys};
+use crate::operations::policies::{GetKeyPolicy, PutKeyPolicy};
+use serde_json::{Value, json};
+
+/// `X-Amz-Target` of AWS KMS: this, then the operation's name.
+const TARGET_PREFIX: &str = "TrentService.";
+
+/// Declares the operations once: their enum, names, IAM actions, and the action of each.
+macro_rules! operations {
+    ($($name:ident),+ $(,)?) => {
+        /// The operations of the API, named by the request's `X-Amz-Target`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation {
+            $($name,)+
+        }
+
+        impl Operation {
+            /// AWS's name.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The name that policies use.
+            pub(crate) fn iam_action(self) -> &'static str {
+                match self { $(Self::$name => concat!("kms:", stringify!($name)),)+ }
+            }
+
+            /// Reads the value of `X-Amz-Target`.
+            pub(crate) fn from_target(target: &str) -> Result<Self, ApiError> {
+                match target.strip_prefix(TARGET_PREFIX) {
+                    $(Some(stringify!($name)) => Ok(Self::$name),)+
+                    _ => Err(ApiError::UnknownOperation),
+                }
+            }
+        }
+
+        /// What an authenticated request asks for, its input validated.
+        pub(crate) enum Action {
+            $($name($name),)+
+        }
+
+        impl Action {
+            /// Reads the body of a request for `operation`.
+            pub(crate) fn parse(operation: Operation, body: &[u8]) -> Result<Self, ApiError> {
+                let mut fields = Fields::parse(body)?;
+                let action = match operation {
+                    $(Operation::$name => Self::$name($name::read(&mut fields)?),)+
+                };
+                fields.finish()?;
+                action.input().check()?;
+                Ok(action)
+            }
+
+            fn input(&self) -> &(dyn Input + 'static) {
+                match self { $(Self::$name(input) => input,)+ }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateAlias,
+    CreateKey,
+    Decrypt,
+    DescribeKey,
+    Encrypt,
+    GenerateDataKey,
+    GetKeyPolicy,
+    ListAliases,
+    ListKeys,
+    PutKeyPolicy,
+}
+
+/// Which key a request is about.
+#[derive(Debug)]
+pub(crate) enum Subject<'a> {
+    /// None: the account.
+    Account,
+    /// The key of a `KeyId` parameter.
+    Named(&'a str),
+    /// The key that a ciphertext names, and the `KeyId` that it must agree with.
+    Ciphertext { blob: &'a [u8], key_id: Option<&'a str> },
+}
+
+/// What every operation's input can tell about itself before it is allowed.
+pub(crate) trait Input {
+    /// Rules between members, after each member was read.
+    fn check(&self) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn subject(&self) -> Subject<'_>;
+
+    /// The account's resource that is asked for beside the key, for the account's policy.
+    fn account_resource(&self) -> Option<AccountResource<'_>> {
+        None
+    }
+
+    fn encryption_context(&self) -> Option<&EncryptionContext> {
+        None
+    }
+
+    fn recipient(&self) -> Option<&Recipient> {
+        None
+    }
+
+    fn dry_run(&self) -> bool {
+        false
+    }
+
+    /// The other parameters, for policies: AWS's names, sorted.
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// A resource that belongs to the account and not to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccountResource<'a> {
+    /// `*`
+    Any,
+    /// An alias by its name, `alias/…`.
+    Alias(&'a str),
+}
+
+impl std::ops::Deref for Action {
+    type Target = dyn Input + 'static;
+
+    fn deref(&self) -> &Self::Target {
+        self.input()
+    }
+}
+
+/// `Recipient`: an attestation document that has not been verified.
+#[derive(Debug)]
+pub(crate) struct Recipient {
+    pub(crate) document: Vec<u8>,
+}
+
+impl Recipient {
+    /// AWS's limit for `AttestationDocument`.
+    const MAX_DOCUMENT: usize = 262_144;
+
+    /// Reads the member `Recipient`. Both its members are needed for a document to count.
+    pub(crate) fn read(fields: &mut Fields) -> Result<Option<Self>, ApiError> {
+        const NAME: &str = "Recipient";
+        let Some(mut recipient) = fields.structure(NAME)? else {
+            return Ok(None);
+        };
+        let algorithm = recipient.choice("KeyEncryptionAlgorithm", &["RSAES_OAEP_SHA_256"])?;
+        recipient.required("KeyEncryptionAlgorithm", algorithm);
+        let document = recipient.required_blob("AttestationDocument", 1, Self::MAX_DOCUMENT)?;
+        fields.absorb(NAME, recipient);
+        Ok(Some(Self { document: document.to_vec() }))
+    }
+}
+
+/// An answer on its way out: HTTP status and JSON body.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) request_id: String,
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Response {
+    pub(crate) fn of(request_id: String, result: Result<Value, ApiError>) -> Self {
+        match result {
+            Ok(body) => Self { request_id, status: 200, body },
+            Err(error) => Self::refusal(request_id, &error),
+        }
+    }
+
+    /// An error. It holds no result, so it may also leave unrecorded.
+    pub(crate) fn refusal(request_id: String, error: &ApiError) -> Self {
+        let body = json!({ "__type": error.code(), "message": error.message() });
+        Self { request_id, status: error.status(), body }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_named_as_aws_names_them() {
+        let operation = Operation::from_target("TrentService.GenerateDataKey").unwrap();
+        assert_eq!(operation, Operation::GenerateDataKey);
+        assert_eq!(operation.iam_action(), "kms:GenerateDataKey");
+        for target in ["", "Decrypt", "TrentService.decrypt", "TrentService.Decrypt ", "X.Decrypt"]
+        {
+            assert!(Operation::from_target(target).is_err(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_needs_both_its_members() {
+        let error = Action::parse(
+            Operation::Decrypt,
+            br#"{"CiphertextBlob":"AA==","Recipient":{"KeyEncryptionAlgorithm":"X"}}"#,
+        );
+        let message = error.err().unwrap().message();
+        assert!(message.starts_with("3 validation errors detected"), "{message}");
+        assert!(message.contains("'recipient.keyEncryptionAlgorithm'"), "{message}");
+        assert!(message.contains("Value null at 'recipient.attestationDocument'"), "{message}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Attested TLS: a document of the NSM that says who ends this connection.
+//!
+//! `GET /attestation?nonce=…` answers with a fresh document whose public key is the one of the TLS
+//! leaf, whose nonce is the caller's, and whose user data is an [`AttestationBinding`].
+
+use crate::api::ApiError;
+use crate::configuration::UnsealProvider;
+use crate::storage::journal::Journal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sekisho_nsm::{AttestationRequest, Nsm};
+use sekisho_wire::codec::{self, CodecError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A caller's nonce, bytes: enough that it never repeats, and no more than fits many verifiers.
+const NONCE_LENGTH: std::ops::RangeInclusive<usize> = 16..=64;
+
+/// What the worker says about itself in the document's user data, as CBOR.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttestationBinding {
+    /// SHA-256 of the service CA's certificate (DER).
+    #[serde(with = "serde_bytes")]
+    pub service_ca_sha256: [u8; 32],
+    /// SHA-384 of the boot configuration, which PCR16 was extended with.
+    #[serde(with = "serde_bytes")]
+    pub boot_configuration_sha384: [u8; 48],
+    /// Where the root key came from; `development-file` proves nothing.
+    pub unseal: String,
+    /// Number of the newest journal entry; 0 while sealed.
+    pub journal_sequence: u64,
+    /// SHA-256 of the newest journal entry.
+    #[serde(with = "serde_bytes")]
+    pub journal_hash: [u8; 32],
+}
+
+impl AttestationBinding {
+    /// Reads the user data of a verified document.
+    ///
+    /// # Errors
+    /// [`CodecError`] where the bytes are no binding.
+    pub fn from_user_data(bytes: &[u8]) -> Result<Self, CodecError> {
+        codec::decode(bytes)
+    }
+}
+
+/// Answers `/attestation`.
+pub(crate) struct Attester {
+    pub(crate) nsm: Arc<dyn Nsm>,
+    pub(crate) unseal: UnsealProvider,
+    pub(crate) boot_configuration_sha384: [u8; 48],
+    pub(crate) service_ca_pem: String,
+    pub(crate) service_ca_sha256: [u8; 32],
+    pub(crate) leaf_public_key: Vec<u8>,
+    /// None while sealed.
+    pub(crate) journal: Option<Arc<Journal>>,
+}
+
+impl Attester {
+    /// A fresh document for the nonce in `query`.
+    pub(crate) async fn attest(&self, query: Option<&str>) -> Result<Value, ApiError> {
+        let nonce = read_nonce(query)?;
+        let checkpoint = self.journal.as_ref().map(|journal| journal.checkpoint());
+        let binding = AttestationBinding {
+            service_ca_sha256: self.service_ca_sha256,
+            boot_configuration_sha384: self.boot_configuration_sha384,
+            unseal: self.unseal.name().into(),
+            journal_sequence: checkpoint.map_or(0, |checkpoint| checkpoint.sequence),
+            journal_hash: checkpoint.map_or([0; 32], |checkpoint| *checkpoint.hash.as_bytes()),
+        };
+        let request = AttestationRequest {
+            user_data: Some(codec::encode(&binding).map_err(|_| ApiError::Internal)?),
+            nonce: Some(nonce),
+            public_key: Some(self.leaf_public_key.clone()),
+        };
+        // The device answers in a system call that may take milliseconds.
+        let nsm = self.nsm.clone();
+        let document = tokio::task::spawn_blocking(move || nsm.attestation(request))
+            .await
+            .map_err(|_| ApiError::Internal)?
+            .map_err(|error| {
+                tracing::error!(%error, "the NSM gave no document");
+                ApiError::Internal
+            })?;
+        Ok(json!({ "document": BASE64.encode(document), "service_ca": self.service_ca_pem }))
+    }
+}
+
+fn read_nonce(query: Option<&str>) -> Result<Vec<u8>, ApiError> {
+    let nonce = query
+        .and_then(|query| query.strip_prefix("nonce="))
+        .filter(|text| text.len() <= NONCE_LENGTH.end().saturating_mul(2))
+        .and_then(|text| hex::decode(text).ok())
+        .filter(|nonce| NONCE_LENGTH.contains(&nonce.len()));
+    nonce.ok_or_else(|| {
+        ApiError::Validation(
+            "Ask with ?nonce= and 16 to 64 random bytes in hex: the document will hold them."
+                .into(),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_hex_of_16_to_64_bytes() {
+        let of = |bytes: usize| format!("nonce={}", "ab".repeat(bytes));
+        assert_eq!(read_nonce(Some(&of(16))).unwrap(), vec![0xab; 16]);
+        assert_eq!(read_nonce(Some(&of(64))).unwrap().len(), 64);
+        for bad in
+            [of(15), of(65), "nonce=".into(), "nonce=zz".into(), "other=00".into(), of(16) + "0"]
+        {
+            assert!(read_nonce(Some(&bad)).is_err(), "{bad}");
+        }
+        assert!(read_nonce(None).is_err());
+    }
+}

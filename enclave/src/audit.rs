@@ -1,0 +1,351 @@
+//! The audit log: every decision about an authenticated request, durable before its answer leaves.
+//!
+//! Decisions that wait at the same time share one sealed block, one message to the host and one
+//! fdatasync there. Each block names the hash of the one before it, so that a missing, changed
+//! or reordered block shows.
+
+use crate::api::Response;
+use crate::secret::{self, SealError, Secret};
+use crate::storage::record::BlobHash;
+use sekisho_wire::codec::{self, CodecError};
+use sekisho_wire::store::{Store, StoreClient, StoreError};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+const LABEL_BLOCK: &[u8] = b"sekisho v1 audit block";
+
+/// Decisions in one block at the most: with the largest encryption context (8 KiB) and a policy's
+/// longest words each, a block stays below the store's limit for one audit record.
+const BLOCK_ENTRIES: usize = 64;
+/// Decisions that may wait for a block; a request beyond it waits before it is queued.
+const QUEUE: usize = 1024;
+
+/// One decision, as an auditor reads it. Nothing in it is secret key material.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Milliseconds since 1970, the worker's clock.
+    pub time: u64,
+    /// `x-amzn-RequestId` of the answer.
+    pub request_id: String,
+    /// AWS's name of the operation.
+    pub operation: String,
+    /// ARN of the principal whose signature was verified.
+    pub principal: String,
+    /// ARN of the key, where the request was about one.
+    pub key: Option<String>,
+    /// The encryption context, by rising name.
+    pub encryption_context: Vec<(String, String)>,
+    /// Module id and PCRs of the verified attestation document, where one came.
+    pub attestation: Option<AuditedAttestation>,
+    /// What the policy said; none where the request did not get as far.
+    pub decision: Option<AuditedDecision>,
+    /// AWS error code of the answer; none where the operation succeeded.
+    pub error: Option<String>,
+    /// Why, in the worker's words; the caller may have been told less.
+    pub reason: Option<String>,
+}
+
+/// The caller's measured code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedAttestation {
+    /// `i-…-enc…`.
+    pub module_id: String,
+    /// Registers that are not all zero: index, lower-case hex.
+    pub pcrs: Vec<(u8, String)>,
+}
+
+/// A policy's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditedDecision {
+    /// Whether the operation might go on.
+    pub allowed: bool,
+    /// SHA-256 of the component that decided, lower-case hex.
+    pub module: String,
+    /// The policy's annotations.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// The end of an operation that may not leave yet: its answer and what is to be recorded of it.
+pub(crate) struct Outcome {
+    pub(crate) entry: AuditEntry,
+    pub(crate) response: Response,
+}
+
+/// Proof that the decision is durable; only [`AuditLog::record`] makes one.
+pub(crate) struct Recorded(Response);
+
+impl Recorded {
+    /// The answer, free to go.
+    pub(crate) fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+/// One sealed block.
+#[derive(Serialize, Deserialize)]
+struct Block {
+    previous: BlobHash,
+    entries: Vec<AuditEntry>,
+}
+
+struct Waiting {
+    entry: AuditEntry,
+    durable: oneshot::Sender<Result<(), Unrecorded>>,
+}
+
+/// The way into the log. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct AuditLog {
+    queue: mpsc::Sender<Waiting>,
+}
+
+impl AuditLog {
+    /// Finds the end of the log at the host and starts the task that writes on.
+    pub(crate) async fn open(store: StoreClient, key: Secret) -> Result<Self, AuditError> {
+        let mut writer = BlockWriter { store, key, next: 1, previous: BlobHash::GENESIS };
+        writer.find_tail().await?;
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(writer.run(waiting));
+        Ok(Self { queue })
+    }
+
+    /// Returns once the decision is durable at the host. Until then nothing is released.
+    pub(crate) async fn record(&self, outcome: Outcome) -> Result<Recorded, Unrecorded> {
+        let (durable, answer) = oneshot::channel();
+        let waiting = Waiting { entry: outcome.entry, durable };
+        self.queue.send(waiting).await.map_err(|_| Unrecorded)?;
+        answer.await.map_err(|_| Unrecorded)??;
+        Ok(Recorded(outcome.response))
+    }
+}
+
+struct BlockWriter {
+    store: StoreClient,
+    key: Secret,
+    next: u64,
+    previous: BlobHash,
+}
+
+impl BlockWriter {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(BLOCK_ENTRIES);
+        let mut healthy = true;
+        while waiting.recv_many(&mut batch, BLOCK_ENTRIES).await > 0 {
+            let (entries, durable): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|waiting| (waiting.entry, waiting.durable)).unzip();
+            let written = self.write(entries).await;
+            match &written {
+                Ok(()) if !healthy => info!("the audit log is written again; releases resume"),
+                Err(error) if healthy => {
+                    error!(%error, "the audit log cannot be written; nothing is released");
+                }
+                _ => {}
+            }
+            healthy = written.is_ok();
+            for durable in durable {
+                // A caller that went away no longer asks.
+                let _ = durable.send(if healthy { Ok(()) } else { Err(Unrecorded) });
+            }
+        }
+    }
+
+    async fn write(&mut self, entries: Vec<AuditEntry>) -> Result<(), AuditError> {
+        let block = codec::encode(&Block { previous: self.previous, entries })?;
+        let sealed = secret::seal(&self.key, LABEL_BLOCK, &self.next.to_be_bytes(), &block)?;
+        let hash = BlobHash::of(&sealed);
+        if let Err(error) = self.store.append_audit(self.next, sealed).await {
+            // It may have been kept all the same: go on from where the log really ends.
+            self.find_tail().await?;
+            return Err(error.into());
+        }
+        self.next = self.next.saturating_add(1);
+        self.previous = hash;
+        Ok(())
+    }
+
+    async fn find_tail(&mut self) -> Result<(), AuditError> {
+        let Some((sequence, sealed)) = self.store.audit_tail().await? else {
+            return if self.next == 1 { Ok(()) } else { Err(AuditError::CutShort) };
+        };
+        if sequence.saturating_add(1) < self.next {
+            return Err(AuditError::CutShort);
+        }
+        open_block(&self.key, sequence, &sealed)?;
+        self.next = sequence.saturating_add(1);
+        self.previous = BlobHash::of(&sealed);
+        Ok(())
+    }
+}
+
+fn open_block(key: &Secret, sequence: u64, sealed: &[u8]) -> Result<Block, AuditError> {
+    let plaintext = secret::open(key, LABEL_BLOCK, &sequence.to_be_bytes(), sealed)
+        .map_err(|_| AuditError::BlockDoesNotOpen { sequence })?;
+    Ok(codec::decode(&plaintext)?)
+}
+
+/// Reads the whole log back and checks its chain: for tests and for an auditor with the root key.
+///
+/// # Errors
+/// [`AuditError::BlockDoesNotOpen`] and [`AuditError::ChainBroken`] where the host changed,
+/// dropped or reordered a block; a log cut at its end is not noticed here.
+pub async fn read_audit_log(
+    store: &StoreClient,
+    root: &crate::RootKey,
+) -> Result<Vec<AuditEntry>, AuditError> {
+    const PAGE: u32 = 256;
+    let key = secret::Subkeys::derive(root).audit;
+    let (mut next, mut previous, mut entries) = (1, BlobHash::GENESIS, Vec::new());
+    loop {
+        let page = store.audit(next, PAGE).await?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        for (_, sealed) in page {
+            let block = open_block(&key, next, &sealed)?;
+            if block.previous != previous {
+                return Err(AuditError::ChainBroken { sequence: next });
+            }
+            previous = BlobHash::of(&sealed);
+            entries.extend(block.entries);
+            next = next.saturating_add(1);
+        }
+    }
+}
+
+/// The decision could not be made durable, so its answer is withheld.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("the decision could not be recorded")]
+pub(crate) struct Unrecorded;
+
+/// Why the audit log cannot be read or written.
+#[derive(Debug, Error)]
+pub enum AuditError {
+    /// The store did not do its part.
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    /// A block was changed, moved, or sealed under another key.
+    #[error("audit block {sequence} does not open")]
+    BlockDoesNotOpen {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A block does not follow the one before it.
+    #[error("audit block {sequence} does not follow the block before it")]
+    ChainBroken {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The host no longer has blocks that it had acknowledged.
+    #[error("the host has lost audit blocks that it had acknowledged")]
+    CutShort,
+    /// A block's plaintext is not of the expected shape.
+    #[error("an audit block is malformed: {0}")]
+    Malformed(#[from] CodecError),
+    /// Sealing failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::{RootKey, Subkeys};
+    use crate::storage::opponent::Opponent;
+
+    fn root() -> RootKey {
+        RootKey::from_bytes(&[1; 32])
+    }
+
+    async fn open(opponent: &Opponent) -> AuditLog {
+        AuditLog::open(opponent.client(), Subkeys::derive(&root()).audit).await.unwrap()
+    }
+
+    async fn record(log: &AuditLog, request_id: &str) -> Result<(), Unrecorded> {
+        let entry = AuditEntry { request_id: request_id.into(), ..AuditEntry::default() };
+        let response = Response::of(request_id.into(), Ok(serde_json::json!({})));
+        log.record(Outcome { entry, response }).await.map(|_| ())
+    }
+
+    async fn read(opponent: &Opponent) -> Result<Vec<String>, AuditError> {
+        let entries = read_audit_log(&opponent.client(), &root()).await?;
+        Ok(entries.into_iter().map(|entry| entry.request_id).collect())
+    }
+
+    #[tokio::test]
+    async fn decisions_of_two_starts_are_read_back_in_order() {
+        let opponent = Opponent::default();
+        for start in ["a", "b"] {
+            let log = open(&opponent).await;
+            record(&log, &format!("{start}1")).await.unwrap();
+            record(&log, &format!("{start}2")).await.unwrap();
+        }
+        assert_eq!(read(&opponent).await.unwrap(), ["a1", "a2", "b1", "b2"]);
+    }
+
+    #[tokio::test]
+    async fn decisions_that_wait_together_share_a_block() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        let (a, b, c) = tokio::join!(record(&log, "a"), record(&log, "b"), record(&log, "c"));
+        assert!(a.is_ok() && b.is_ok() && c.is_ok());
+        assert_eq!(read(&opponent).await.unwrap().len(), 3);
+        assert!(opponent.held().audit.len() < 3);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_released_while_the_log_cannot_be_written() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        record(&log, "before").await.unwrap();
+        opponent.held().full = true;
+        assert!(record(&log, "during").await.is_err());
+        opponent.held().full = false;
+        record(&log, "after").await.unwrap();
+        assert_eq!(read(&opponent).await.unwrap(), ["before", "after"]);
+    }
+
+    #[tokio::test]
+    async fn a_swallowed_answer_is_a_refusal_and_the_log_goes_on() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        opponent.held().swallow_answer = true;
+        assert!(record(&log, "swallowed").await.is_err());
+        record(&log, "next").await.unwrap();
+        assert_eq!(read(&opponent).await.unwrap(), ["swallowed", "next"]);
+    }
+
+    #[tokio::test]
+    async fn changed_dropped_and_reordered_blocks_show() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        for id in ["1", "2", "3"] {
+            record(&log, id).await.unwrap();
+        }
+        let good = opponent.held().audit.clone();
+
+        opponent.held().audit.get_mut(&2).unwrap()[40] ^= 1;
+        let changed = read(&opponent).await;
+        assert!(matches!(changed, Err(AuditError::BlockDoesNotOpen { sequence: 2 })));
+
+        opponent.held().audit = good.clone();
+        opponent.held().audit.insert(2, good[&3].clone());
+        assert!(read(&opponent).await.is_err());
+
+        opponent.held().audit = good.clone();
+        opponent.held().audit.remove(&2);
+        assert!(read(&opponent).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_log_cut_under_a_running_worker_stops_releases() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        record(&log, "1").await.unwrap();
+        record(&log, "2").await.unwrap();
+        opponent.held().audit.remove(&2);
+        assert!(record(&log, "3").await.is_err());
+        assert!(record(&log, "4").await.is_err());
+    }
+}

@@ -1,0 +1,230 @@
+//! May they? A policy component answers, and only its yes becomes a [`Permit`].
+//!
+//! An action on a key is decided by the key's policy. An action on something of the account
+//! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
+//! AWS. Anything but a clear yes is a no.
+
+use crate::api::{AccountResource, Action, ApiError, Operation};
+use crate::audit::AuditedDecision;
+use crate::keys::Key;
+use crate::keys::policy::{KeyPolicy, PolicyRefused};
+use crate::keys::store::HeldKey;
+use crate::recipient::VerifiedRecipient;
+use crate::service::Service;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Principal, Request};
+use std::sync::Arc;
+
+/// Leave to carry out one operation. Only [`decide`] makes one.
+pub(crate) struct Permit {
+    _allowed: Allowed,
+    principal: String,
+    key: Option<Arc<HeldKey>>,
+    recipient: Option<VerifiedRecipient>,
+    /// Milliseconds since 1970.
+    time: u64,
+}
+
+/// What a decision is about, gathered from the stages before it.
+pub(crate) struct Case<'a> {
+    pub(crate) operation: Operation,
+    pub(crate) action: &'a Action,
+    pub(crate) principal: &'a str,
+    pub(crate) key: Option<Arc<HeldKey>>,
+    pub(crate) recipient: Option<VerifiedRecipient>,
+    /// Milliseconds since 1970.
+    pub(crate) time: u64,
+}
+
+/// A decision: the permit or the refusal, and what the audit log keeps of it.
+pub(crate) struct Decided {
+    pub(crate) permit: Result<Permit, ApiError>,
+    pub(crate) decision: AuditedDecision,
+    /// The policy's reason, for the audit log only.
+    pub(crate) reason: Option<String>,
+}
+
+/// Asks every policy that has a say; the first no ends it.
+pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
+    let place = &service.keys.place;
+    let mut asked: Vec<(String, &KeyPolicy)> = Vec::with_capacity(2);
+    match case.action.account_resource() {
+        Some(AccountResource::Any) => asked.push(("*".into(), &service.account_policy)),
+        Some(AccountResource::Alias(name)) => {
+            asked.push((place.alias_arn(name), &service.account_policy));
+        }
+        None => {}
+    }
+    if let Some(held) = &case.key {
+        asked.push((held.arn.clone(), &held.policy));
+    }
+    // Nothing to ask happens for no operation; were it to, nothing would allow it.
+    let mut decided: Result<Allowed, Refused> = Err(Refused::unasked());
+    for (resource, policy) in asked {
+        let subject = case.key.as_deref().map(|held| (&held.key, held.aliases.as_slice()));
+        let request = request(service, &case, &resource, subject);
+        decided = policy.policy.evaluate(&request).into_permit().map_err(|evaluation| Refused {
+            decision: audited(&evaluation, false),
+            reason: reason(&evaluation),
+            resource,
+        });
+        if decided.is_err() {
+            break;
+        }
+    }
+    let Case { principal, key, recipient, time, operation, .. } = case;
+    let principal = principal.to_owned();
+    match decided {
+        Ok(allowed) => {
+            let decision = audited(allowed.evaluation(), true);
+            let permit = Permit { _allowed: allowed, principal, key, recipient, time };
+            Decided { permit: Ok(permit), decision, reason: None }
+        }
+        Err(Refused { resource, decision, reason }) => {
+            let action = operation.iam_action();
+            let refusal = ApiError::AccessDenied { principal, action, resource };
+            Decided { permit: Err(refusal), decision, reason: Some(reason) }
+        }
+    }
+}
+
+/// A no: on what, and what the audit log keeps of it.
+struct Refused {
+    resource: String,
+    decision: AuditedDecision,
+    reason: String,
+}
+
+impl Refused {
+    fn unasked() -> Self {
+        let decision =
+            AuditedDecision { allowed: false, module: String::new(), annotations: Vec::new() };
+        Self { resource: "*".into(), decision, reason: "no policy was asked".into() }
+    }
+}
+
+impl Permit {
+    /// The key that the permit is for.
+    pub(crate) fn key(&self) -> Result<&HeldKey, ApiError> {
+        self.key.as_deref().ok_or(ApiError::Internal)
+    }
+
+    /// When it was given, milliseconds since 1970.
+    pub(crate) fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// The only way out for a secret: as plaintext to a caller without a document, and encrypted
+    /// to the attested key for a caller with one, who never gets the plaintext. Answers with the
+    /// member's name and its value in base64.
+    pub(crate) fn release(&self, secret: &[u8]) -> Result<(&'static str, String), ApiError> {
+        match &self.recipient {
+            Some(recipient) => Ok(("CiphertextForRecipient", recipient.envelop(secret)?)),
+            None => Ok(("Plaintext", BASE64.encode(secret))),
+        }
+    }
+
+    /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
+    /// lockout safety check) unless `bypass` says that this is meant.
+    pub(crate) fn new_policy(
+        &self,
+        service: &Service,
+        key: &Key,
+        aliases: &[String],
+        document: &str,
+        bypass: bool,
+    ) -> Result<KeyPolicy, ApiError> {
+        let malformed =
+            |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
+        let policy = service.keys.modules.configure(document).map_err(malformed)?;
+        if !bypass {
+            let arn = service.keys.place.key_arn(key.id);
+            let request = Request {
+                action: Operation::PutKeyPolicy.iam_action().into(),
+                resource: arn.clone(),
+                principal: principal(service, &self.principal),
+                key: Some(policy_key(arn, key, aliases)),
+                encryption_context: Vec::new(),
+                parameters: Vec::new(),
+                attestation: self.recipient.as_ref().map(VerifiedRecipient::to_policy),
+                grants: Vec::new(),
+                time: self.time,
+                source_ip: None,
+            };
+            if policy.policy.evaluate(&request).into_permit().is_err() {
+                return Err(ApiError::MalformedPolicyDocument(
+                    "The new key policy will not allow you to update the key policy in the future."
+                        .into(),
+                ));
+            }
+        }
+        Ok(policy)
+    }
+}
+
+fn request(
+    service: &Service,
+    case: &Case<'_>,
+    resource: &str,
+    key: Option<(&Key, &[String])>,
+) -> Request {
+    let context = case.action.encryption_context();
+    Request {
+        action: case.operation.iam_action().into(),
+        resource: resource.to_owned(),
+        principal: principal(service, case.principal),
+        key: key.map(|(key, aliases)| policy_key(service.keys.place.key_arn(key.id), key, aliases)),
+        encryption_context: context
+            .map(|context| context.iter().map(pair).collect())
+            .unwrap_or_default(),
+        parameters: case
+            .action
+            .parameters()
+            .iter()
+            .map(|(name, value)| pair((name, value)))
+            .collect(),
+        attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
+        grants: Vec::new(),
+        time: case.time,
+        source_ip: None,
+    }
+}
+
+fn principal(service: &Service, arn: &str) -> Principal {
+    let account = service.keys.place.account.clone();
+    Principal { arn: arn.to_owned(), account, tags: Vec::new() }
+}
+
+fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_policy_engine::Key {
+    sekisho_policy_engine::Key {
+        arn,
+        spec: key.spec.name().into(),
+        usage: key.usage.name().into(),
+        origin: "AWS_KMS".into(),
+        state: key.state.name().into(),
+        aliases: aliases.to_vec(),
+        tags: key.tags.iter().map(|(name, value)| pair((name, value))).collect(),
+    }
+}
+
+fn pair((name, value): (&str, &str)) -> Pair {
+    Pair { name: name.to_owned(), value: value.to_owned() }
+}
+
+fn audited(evaluation: &Evaluation, allowed: bool) -> AuditedDecision {
+    let owned = |pair: &Pair| (pair.name.clone(), pair.value.clone());
+    AuditedDecision {
+        allowed,
+        module: evaluation.module().to_string(),
+        annotations: evaluation.annotations().map(owned).collect(),
+    }
+}
+
+fn reason(evaluation: &Evaluation) -> String {
+    match (evaluation.failure(), evaluation.decision()) {
+        (Some(failure), _) => failure.to_string(),
+        (None, Decision::Deny(reason)) => reason.clone(),
+        (None, Decision::NoOpinion | Decision::Allow) => "no policy allows it".into(),
+    }
+}

@@ -1,0 +1,172 @@
+//! From power-on to serving: measure the configuration, unseal, check the journal, then listen.
+
+use crate::attested::Attester;
+use crate::audit::{AuditError, AuditLog};
+use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
+use crate::http::{self, Worker};
+use crate::keys::arn::Place;
+use crate::keys::policy::{Modules, PolicyRefused, default_document};
+use crate::keys::store::KeyStore;
+use crate::recipient::RecipientVerifier;
+use crate::secret::{RootKey, Subkeys};
+use crate::service::Service;
+use crate::signature::{BootCredential, Credentials};
+use crate::storage::journal::{Journal, JournalError};
+use crate::tls::{ServiceAuthority, TlsError};
+use sekisho_attestation::{InvalidAnchors, TrustAnchors};
+use sekisho_nsm::{Nsm, NsmError};
+use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
+use sekisho_wire::codec::CodecError;
+use sekisho_wire::{Address, StoreClient};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use thiserror::Error;
+use time::OffsetDateTime;
+use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
+
+/// All that a worker is started with.
+pub struct Boot {
+    /// What the host chose; measured.
+    pub configuration: BootConfiguration,
+    /// The device, or what stands in for it in development.
+    pub nsm: Arc<dyn Nsm>,
+    /// The unwrapped root key; without one the worker stays sealed.
+    pub root_key: Option<RootKey>,
+    /// Who may sign requests.
+    pub credentials: Vec<BootCredential>,
+    /// Where the relay's connections arrive.
+    pub listen: Address,
+    /// Where the host's store listens.
+    pub store: Address,
+}
+
+/// Runs a worker until `shutdown`; calls `ready` when it accepts connections.
+///
+/// # Errors
+/// [`BootError`] where it could not start; once started it does not fail.
+pub async fn run(
+    boot: Boot,
+    ready: impl FnOnce(),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), BootError> {
+    let now = OffsetDateTime::now_utc();
+    let Boot { configuration, nsm, root_key, credentials, listen, store } = boot;
+    configuration.check()?;
+    configuration.measure(nsm.as_ref())?;
+    info!(region = configuration.region, account = configuration.account, "configuration measured");
+
+    let (authority, journal, service) = match root_key {
+        Some(root) => {
+            let store = StoreClient::dial(store);
+            let subkeys = Subkeys::derive(&root);
+            drop(root);
+            let (authority, journal, service) =
+                unseal(&configuration, subkeys, credentials, store, now).await?;
+            (authority, Some(journal), Some(service))
+        }
+        None => {
+            warn!("no root key: the worker is sealed and answers only /health and /attestation");
+            (ServiceAuthority::generate(now)?, None, None)
+        }
+    };
+
+    let leaf = authority.issue(&configuration.names, now)?;
+    let attester = Attester {
+        nsm,
+        unseal: configuration.unseal,
+        boot_configuration_sha384: configuration.sha384()?,
+        service_ca_pem: authority.pem(),
+        service_ca_sha256: authority.sha256(),
+        leaf_public_key: leaf.public_key,
+        journal,
+    };
+    let listener = listen
+        .listen()
+        .await
+        .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
+    info!(address = %listen, "serving");
+    ready();
+    let worker = Arc::new(Worker { attester, service });
+    http::serve(listener, TlsAcceptor::from(leaf.config), worker, shutdown).await;
+    info!("stopped");
+    Ok(())
+}
+
+async fn unseal(
+    configuration: &BootConfiguration,
+    subkeys: Subkeys,
+    credentials: Vec<BootCredential>,
+    store: StoreClient,
+    now: OffsetDateTime,
+) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
+    let engine = Engine::new(Limits::default())?;
+    let modules = Modules::stock(&engine)?;
+    let place =
+        Place { region: configuration.region.clone(), account: configuration.account.clone() };
+    let account_policy = modules
+        .configure(&default_document(&place.root_arn()))
+        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
+    let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
+
+    let audit = AuditLog::open(store.clone(), subkeys.audit).await?;
+    let journal = Arc::new(Journal::open(store, subkeys.journal).await?);
+    let checkpoint = journal.checkpoint();
+    info!(entries = checkpoint.sequence, "the journal is whole");
+    let authority = ServiceAuthority::open(&journal, now).await?;
+    let service = Service {
+        credentials: Credentials::new(place.region.clone(), credentials),
+        recipients: RecipientVerifier::new(anchors),
+        account_policy,
+        keys: KeyStore::new(journal.clone(), modules, place),
+        audit,
+    };
+    Ok((authority, journal, service))
+}
+
+/// Why a worker did not start.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// The configuration is not of its form.
+    #[error("boot configuration: {0}")]
+    Configuration(#[from] InvalidConfiguration),
+    /// It could not be measured.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// It is too large.
+    #[error("boot configuration: {0}")]
+    Codec(#[from] CodecError),
+    /// A root for callers' documents is no certificate.
+    #[error("roots for callers' attestation documents: {0}")]
+    Anchors(#[from] InvalidAnchors),
+    /// The device failed.
+    #[error("the NSM: {0}")]
+    Nsm(#[from] NsmError),
+    /// The sandbox could not be set up.
+    #[error("the policy engine: {0}")]
+    Engine(#[from] EngineError),
+    /// A stock component was refused.
+    #[error("a stock policy: {0}")]
+    Admission(#[from] AdmissionError),
+    /// The account's policy was refused.
+    #[error("the account's policy: {0}")]
+    AccountPolicy(String),
+    /// The journal is not as it was left.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The audit log is not as it was left.
+    #[error("the audit log: {0}")]
+    Audit(#[from] AuditError),
+    /// No TLS identity.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        error: io::Error,
+    },
+}

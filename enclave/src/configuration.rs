@@ -1,0 +1,206 @@
+//! The boot configuration: what the host may choose, measured into PCR16 before anyone is served.
+
+use sekisho_nsm::{Nsm, NsmError};
+use sekisho_wire::codec::{self, CodecError};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha384};
+use thiserror::Error;
+
+/// The register that holds the boot configuration: the first that an enclave may extend.
+pub const BOOT_CONFIGURATION_PCR: u16 = 16;
+
+/// Names in one certificate at the most.
+const MAX_NAMES: usize = 64;
+
+/// Where the root key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnsealProvider {
+    /// A file on the host, as `sekisho dev` uses it: the host can read every key.
+    #[serde(rename = "development-file")]
+    DevelopmentFile,
+    /// None: the worker stays sealed.
+    #[serde(rename = "none")]
+    Nothing,
+}
+
+impl UnsealProvider {
+    /// The name that stands in attestations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DevelopmentFile => "development-file",
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// What a worker is told at its start. Every field counts for the measurement.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootConfiguration {
+    /// AWS region of the ARNs and signatures, such as `eu-central-1`.
+    pub region: String,
+    /// Twelve digits.
+    pub account: String,
+    /// Where the root key comes from.
+    pub unseal: UnsealProvider,
+    /// Root certificates (DER) that callers' attestation documents may chain to. Never empty.
+    #[serde(with = "certificates")]
+    pub caller_roots: Vec<Vec<u8>>,
+    /// Names and addresses beside `localhost`, `127.0.0.1` and `::1` in the TLS certificate.
+    pub names: Vec<String>,
+}
+
+/// A configuration that no worker starts with.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum InvalidConfiguration {
+    /// Region.
+    #[error("region {0:?} is not like eu-central-1")]
+    Region(String),
+    /// Account.
+    #[error("account {0:?} is not twelve digits")]
+    Account(String),
+    /// No root for callers' documents.
+    #[error("no root certificate for callers' attestation documents is given")]
+    NoCallerRoots,
+    /// Too many names.
+    #[error("more than {MAX_NAMES} names for the TLS certificate")]
+    TooManyNames,
+}
+
+impl BootConfiguration {
+    /// Checks the form of every field.
+    ///
+    /// # Errors
+    /// The first field that is not of its form.
+    pub fn check(&self) -> Result<(), InvalidConfiguration> {
+        let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+        let parts: Vec<&str> = self.region.split('-').collect();
+        let is_region = match parts.split_last() {
+            Some((number, words)) => {
+                (2..=3).contains(&words.len())
+                    && words.iter().all(|part| word(part))
+                    && !number.is_empty()
+                    && number.chars().all(|c| c.is_ascii_digit())
+            }
+            None => false,
+        };
+        if !is_region || self.region.len() > 32 {
+            return Err(InvalidConfiguration::Region(self.region.clone()));
+        }
+        if self.account.len() != 12 || !self.account.chars().all(|c| c.is_ascii_digit()) {
+            return Err(InvalidConfiguration::Account(self.account.clone()));
+        }
+        if self.caller_roots.is_empty() {
+            return Err(InvalidConfiguration::NoCallerRoots);
+        }
+        if self.names.len() > MAX_NAMES {
+            return Err(InvalidConfiguration::TooManyNames);
+        }
+        Ok(())
+    }
+
+    /// SHA-384 of the configuration's CBOR: what PCR16 is extended with.
+    ///
+    /// # Errors
+    /// A configuration larger than a message on the wire.
+    pub fn sha384(&self) -> Result<[u8; 48], CodecError> {
+        Ok(Sha384::digest(codec::encode(self)?).into())
+    }
+
+    /// Extends PCR16 with the digest and locks it, or finds it locked with just this value.
+    pub(crate) fn measure(&self, nsm: &dyn Nsm) -> Result<(), MeasureError> {
+        let digest = self.sha384()?;
+        let expected: [u8; 48] =
+            Sha384::new().chain_update([0; 48]).chain_update(digest).finalize().into();
+        let register = nsm.describe_pcr(BOOT_CONFIGURATION_PCR)?;
+        if !register.locked {
+            nsm.extend_pcr(BOOT_CONFIGURATION_PCR, &digest)?;
+            nsm.lock_pcr(BOOT_CONFIGURATION_PCR)?;
+        }
+        // Read back: the register may have been extended or locked before this start.
+        let register = nsm.describe_pcr(BOOT_CONFIGURATION_PCR)?;
+        if !register.locked || register.value.as_slice() != expected.as_slice() {
+            return Err(MeasureError::OtherConfiguration);
+        }
+        Ok(())
+    }
+}
+
+/// The boot configuration could not be measured.
+#[derive(Debug, Error)]
+pub enum MeasureError {
+    /// The NSM refused.
+    #[error("the NSM refused to measure the boot configuration: {0}")]
+    Nsm(#[from] NsmError),
+    /// The configuration is too large.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// PCR16 was extended before.
+    #[error("PCR16 already holds another boot configuration; restart the enclave to change it")]
+    OtherConfiguration,
+}
+
+/// A list of byte strings, as byte strings in CBOR.
+mod certificates {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_bytes::{ByteBuf, Bytes};
+
+    pub(super) fn serialize<S: Serializer>(
+        list: &[Vec<u8>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(|bytes| Bytes::new(bytes)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Vec<u8>>, D::Error> {
+        let list = Vec::<ByteBuf>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(ByteBuf::into_vec).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration() -> BootConfiguration {
+        BootConfiguration {
+            region: "eu-central-1".into(),
+            account: "111122223333".into(),
+            unseal: UnsealProvider::DevelopmentFile,
+            caller_roots: vec![vec![1]],
+            names: vec!["kms.example".into()],
+        }
+    }
+
+    #[test]
+    fn every_field_counts_for_the_measurement() {
+        let base = configuration().sha384().unwrap();
+        let change = |edit: fn(&mut BootConfiguration)| {
+            let mut changed = configuration();
+            edit(&mut changed);
+            changed.sha384().unwrap()
+        };
+        assert_ne!(base, change(|c| c.region = "us-east-1".into()));
+        assert_ne!(base, change(|c| c.account = "0".into()));
+        assert_ne!(base, change(|c| c.unseal = UnsealProvider::Nothing));
+        assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
+        assert_ne!(base, change(|c| c.names.clear()));
+    }
+
+    #[test]
+    fn malformed_fields_are_refused() {
+        configuration().check().unwrap();
+        for region in ["", "eu", "eu-1", "eu-central", "EU-central-1", "eu-central-1x", "eu--1"] {
+            let changed = BootConfiguration { region: region.into(), ..configuration() };
+            assert!(matches!(changed.check(), Err(InvalidConfiguration::Region(_))), "{region}");
+        }
+        for account in ["", "1", "11112222333a", "1111222233334"] {
+            let changed = BootConfiguration { account: account.into(), ..configuration() };
+            assert!(matches!(changed.check(), Err(InvalidConfiguration::Account(_))), "{account}");
+        }
+        let changed = BootConfiguration { caller_roots: vec![], ..configuration() };
+        assert_eq!(changed.check(), Err(InvalidConfiguration::NoCallerRoots));
+    }
+}

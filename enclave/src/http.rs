@@ -1,0 +1,200 @@
+//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
+
+use crate::api::{ApiError, Operation, Response as ApiResponse};
+use crate::attested::Attester;
+use crate::pipeline;
+use crate::service::Service;
+use crate::signature::SignedRequest;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use sekisho_wire::{Listener, Stream};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+/// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
+const MAX_BODY: usize = 512 * 1024;
+/// Connections at the same time; the relay holds the others back.
+const MAX_CONNECTIONS: usize = 16_384;
+/// Streams of one HTTP/2 connection at the same time.
+const MAX_STREAMS: u32 = 128;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+const HEADER_TIME: Duration = Duration::from_secs(60);
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long open requests may take after the stop signal.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+const AMZ_JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What answers.
+pub(crate) struct Worker {
+    pub(crate) attester: Attester,
+    /// None while sealed.
+    pub(crate) service: Option<Service>,
+}
+
+/// Serves until `shutdown`, then lets open requests end.
+pub(crate) async fn serve(
+    listener: Listener,
+    tls: TlsAcceptor,
+    worker: Arc<Worker>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let graceful = Arc::new(GracefulShutdown::new());
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (tls, worker, watcher) = (tls.clone(), worker.clone(), graceful.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            serve_connection(stream, tls, worker, watcher).await;
+        });
+    }
+    let Some(graceful) = Arc::into_inner(graceful) else { return };
+    if timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+        warn!("connections were still open when the time to drain was over");
+    }
+}
+
+async fn serve_connection(
+    stream: Stream,
+    tls: TlsAcceptor,
+    worker: Arc<Worker>,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let stream = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
+        Err(_) => return debug!("a TLS handshake took too long"),
+    };
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(32 * 1024);
+    let service = service_fn(move |request| {
+        let worker = worker.clone();
+        async move { Ok::<_, Infallible>(route(&worker, request).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        debug!(error, "a connection ended early");
+    }
+}
+
+async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/") => {
+            let answer = kms(worker, request).await;
+            let mut response = respond(answer.status, AMZ_JSON, &answer.body);
+            if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
+                response.headers_mut().insert("x-amzn-requestid", id);
+            }
+            response
+        }
+        (&Method::GET, "/attestation") => {
+            match worker.attester.attest(request.uri().query()).await {
+                Ok(body) => respond(200, JSON, &body),
+                Err(error) => {
+                    let body = json!({ "error": error.code(), "message": error.message() });
+                    respond(error.status(), JSON, &body)
+                }
+            }
+        }
+        (&Method::GET, "/health") => {
+            let status = if worker.service.is_some() { "ok" } else { "sealed" };
+            respond(200, JSON, &json!({ "status": status }))
+        }
+        _ => {
+            let message = "Here are POST / (AWS KMS), GET /attestation and GET /health.";
+            respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
+    let refuse = |error| ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
+    let Some(service) = &worker.service else {
+        return refuse(ApiError::Sealed);
+    };
+    match read(request).await {
+        Ok(request) => pipeline::answer(service, request, OffsetDateTime::now_utc()).await,
+        Err(error) => refuse(error),
+    }
+}
+
+/// Takes a request in, within bounds.
+async fn read(request: Request<Incoming>) -> Result<SignedRequest, ApiError> {
+    let (parts, body) = request.into_parts();
+    let mut headers = Vec::with_capacity(parts.headers.len());
+    for (name, value) in &parts.headers {
+        let value = value.to_str().map_err(|_| {
+            ApiError::Validation(format!("The header {name} is not printable ASCII."))
+        })?;
+        headers.push((name.as_str().to_owned(), value.to_owned()));
+    }
+    // HTTP/2 has the host in `:authority`.
+    if !parts.headers.contains_key("host")
+        && let Some(authority) = parts.uri.authority()
+    {
+        headers.push(("host".into(), authority.as_str().into()));
+    }
+    if parts.uri.query().is_some_and(|query| !query.is_empty()) {
+        return Err(ApiError::Validation("POST / takes no query string.".into()));
+    }
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = Operation::from_target(target.unwrap_or_default())?;
+    let body = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect())
+        .await
+        .map_err(|_| ApiError::Validation("The request body took too long to arrive.".into()))?
+        .map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                ApiError::RequestTooLarge { limit: MAX_BODY }
+            } else {
+                ApiError::Validation("The request body broke off.".into())
+            }
+        })?;
+    Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+}
+
+fn respond(status: u16, content_type: HeaderValue, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}

@@ -1,0 +1,123 @@
+//! Names of keys and aliases: ARNs of one service, and what callers may write instead.
+
+use uuid::Uuid;
+
+/// The account and region that a service stands for; part of every ARN it gives out.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) region: String,
+    pub(crate) account: String,
+}
+
+impl Place {
+    pub(crate) fn key_arn(&self, id: Uuid) -> String {
+        self.arn(&format!("key/{id}"))
+    }
+
+    /// `name` with its prefix `alias/`.
+    pub(crate) fn alias_arn(&self, name: &str) -> String {
+        self.arn(name)
+    }
+
+    pub(crate) fn root_arn(&self) -> String {
+        format!("arn:aws:iam::{}:root", self.account)
+    }
+
+    fn arn(&self, resource: &str) -> String {
+        format!("arn:aws:kms:{}:{}:{resource}", self.region, self.account)
+    }
+
+    /// Reads a `KeyId` parameter: key id, key ARN, alias name or alias ARN.
+    pub(crate) fn parse(&self, text: &str) -> Result<KeyName, NoSuchName> {
+        let name = if text.starts_with("arn:") { self.strip(text)? } else { text };
+        if name.starts_with("alias/") {
+            return Ok(KeyName::Alias(name.to_owned()));
+        }
+        let id = match name.strip_prefix("key/") {
+            Some(id) if text.starts_with("arn:") => id,
+            _ => name,
+        };
+        // Only the hyphenated lower-case form is a key id: one key has one name.
+        match Uuid::try_parse(id) {
+            Ok(uuid) if uuid.to_string() == id => Ok(KeyName::Id(uuid)),
+            _ if text.starts_with("arn:") => Err(NoSuchName::Key(text.to_owned())),
+            _ => Err(NoSuchName::Invalid(text.to_owned())),
+        }
+    }
+
+    /// The resource of an ARN of this service.
+    fn strip<'a>(&self, arn: &'a str) -> Result<&'a str, NoSuchName> {
+        let mut parts = arn.splitn(6, ':').skip(1);
+        let (partition, service, region, account, resource) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next());
+        if partition != Some("aws") || service != Some("kms") {
+            return Err(NoSuchName::Invalid(arn.to_owned()));
+        }
+        if region != Some(&self.region) {
+            return Err(NoSuchName::Region(region.unwrap_or_default().to_owned()));
+        }
+        match resource {
+            Some(resource) if account == Some(&self.account) => Ok(resource),
+            _ => Err(NoSuchName::Key(arn.to_owned())),
+        }
+    }
+}
+
+/// What a `KeyId` parameter names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyName {
+    Id(Uuid),
+    /// With its prefix `alias/`.
+    Alias(String),
+}
+
+/// A `KeyId` that cannot name a key here; each holds the words for AWS's message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoSuchName {
+    Invalid(String),
+    Region(String),
+    Key(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    fn place() -> Place {
+        Place { region: "eu-central-1".into(), account: "111122223333".into() }
+    }
+
+    #[test]
+    fn all_four_forms_name_a_key() {
+        let id = KeyName::Id(Uuid::try_parse(ID).unwrap());
+        let alias = KeyName::Alias("alias/a/b".into());
+        for (text, wanted) in [
+            (ID.to_owned(), &id),
+            (format!("arn:aws:kms:eu-central-1:111122223333:key/{ID}"), &id),
+            ("alias/a/b".to_owned(), &alias),
+            ("arn:aws:kms:eu-central-1:111122223333:alias/a/b".to_owned(), &alias),
+        ] {
+            assert_eq!(&place().parse(&text).unwrap(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_its_reason() {
+        let invalid = |text: &str| NoSuchName::Invalid(text.into());
+        let upper = ID.to_uppercase();
+        let elsewhere = format!("arn:aws:kms:us-east-1:111122223333:key/{ID}");
+        let foreign = format!("arn:aws:kms:eu-central-1:999999999999:key/{ID}");
+        for (text, wanted) in [
+            ("", invalid("")),
+            ("key/x", invalid("key/x")),
+            (&upper, invalid(&upper)),
+            ("arn:aws:s3:::bucket", invalid("arn:aws:s3:::bucket")),
+            (&elsewhere, NoSuchName::Region("us-east-1".into())),
+            (&foreign, NoSuchName::Key(foreign.clone())),
+        ] {
+            assert_eq!(place().parse(text).unwrap_err(), wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! KMS keys: what they are, how they are kept, how they are found.
+
+pub(crate) mod arn;
+pub(crate) mod ciphertext;
+pub(crate) mod context;
+pub(crate) mod material;
+pub(crate) mod policy;
+pub(crate) mod store;
+
+use material::{KeyMaterial, MaterialId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A KMS key with its material, as it stands in its sealed record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) id: Uuid,
+    /// Milliseconds since 1970.
+    pub(crate) created: u64,
+    pub(crate) description: String,
+    pub(crate) spec: KeySpec,
+    pub(crate) usage: KeyUsage,
+    pub(crate) state: KeyState,
+    /// By name.
+    pub(crate) tags: Vec<(String, String)>,
+    /// Oldest first; the last one encrypts. Never empty.
+    materials: Vec<KeyMaterial>,
+}
+
+impl Key {
+    /// An enabled symmetric key.
+    pub(crate) fn symmetric(
+        id: Uuid,
+        created: u64,
+        description: String,
+        tags: Vec<(String, String)>,
+        material: KeyMaterial,
+    ) -> Self {
+        Self {
+            id,
+            created,
+            description,
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            state: KeyState::Enabled,
+            tags,
+            materials: vec![material],
+        }
+    }
+
+    /// The material that encrypts now.
+    pub(crate) fn current_material(&self) -> Option<&KeyMaterial> {
+        self.materials.last()
+    }
+
+    /// The material that a ciphertext names.
+    pub(crate) fn material(&self, id: MaterialId) -> Option<&KeyMaterial> {
+        self.materials.iter().find(|material| material.id() == id)
+    }
+}
+
+/// AWS KMS `KeySpec`, as far as this version makes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeySpec {
+    SymmetricDefault,
+}
+
+impl KeySpec {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
+        }
+    }
+}
+
+/// AWS KMS `KeyUsage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeyUsage {
+    EncryptDecrypt,
+}
+
+impl KeyUsage {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
+        }
+    }
+}
+
+/// AWS KMS `KeyState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeyState {
+    Enabled,
+}
+
+impl KeyState {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The keys of a service: looked up by any of their names, changed through the journal.
+
+use super::Key;
+use super::arn::{KeyName, Place};
+use super::policy::{KeyPolicy, Modules, PolicyRefused};
+use crate::storage::journal::{Journal, JournalError, Write, Writer};
+use crate::storage::record::RecordId;
+use sekisho_wire::codec::{self, CodecError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state.
+const CACHED_KEYS: usize = 10_000;
+
+/// A key with what a decision about it needs.
+pub(crate) struct HeldKey {
+    pub(crate) key: Key,
+    pub(crate) arn: String,
+    pub(crate) policy: KeyPolicy,
+    /// With their prefix `alias/`, in order.
+    pub(crate) aliases: Vec<String>,
+}
+
+/// What an alias points to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Alias {
+    /// The key id.
+    pub(crate) target: String,
+    /// Milliseconds since 1970.
+    pub(crate) created: u64,
+    /// Milliseconds since 1970.
+    pub(crate) updated: u64,
+}
+
+/// All keys and aliases of the service.
+pub(crate) struct KeyStore {
+    journal: Arc<Journal>,
+    pub(crate) modules: Modules,
+    pub(crate) place: Place,
+    cache: Mutex<Cache>,
+}
+
+#[derive(Default)]
+struct Cache {
+    keys: HashMap<Uuid, Arc<HeldKey>>,
+    /// Counts changes: what was read before a change is not kept after it.
+    generation: u64,
+}
+
+impl KeyStore {
+    pub(crate) fn new(journal: Arc<Journal>, modules: Modules, place: Place) -> Self {
+        Self { journal, modules, place, cache: Mutex::default() }
+    }
+
+    /// The key that a parsed name stands for; none where there is none.
+    pub(crate) async fn find(&self, name: &KeyName) -> Result<Option<Arc<HeldKey>>, StoreFault> {
+        match name {
+            KeyName::Id(id) => self.by_id(*id).await,
+            KeyName::Alias(alias) => match self.alias(alias).await? {
+                Some(alias) => {
+                    let id =
+                        Uuid::try_parse(&alias.target).map_err(|_| StoreFault::Inconsistent)?;
+                    self.by_id(id).await
+                }
+                None => Ok(None),
+            },
+        }
+    }
+
+    pub(crate) async fn by_id(&self, id: Uuid) -> Result<Option<Arc<HeldKey>>, StoreFault> {
+        let generation = {
+            let cache = self.cache();
+            if let Some(held) = cache.keys.get(&id) {
+                return Ok(Some(held.clone()));
+            }
+            cache.generation
+        };
+        let Some(key) = self.load::<Key>(&RecordId::Key(id)).await? else {
+            return Ok(None);
+        };
+        let stored = self.load(&RecordId::Policy(id)).await?.ok_or(StoreFault::Inconsistent)?;
+        let aliases = self.load(&RecordId::KeyAliases(id)).await?.unwrap_or_default();
+        let policy = self.modules.restore(stored)?;
+        let held = Arc::new(HeldKey { key, arn: self.place.key_arn(id), policy, aliases });
+        self.remember(held.clone(), generation);
+        Ok(Some(held))
+    }
+
+    pub(crate) async fn create(
+        &self,
+        key: Key,
+        policy: KeyPolicy,
+    ) -> Result<Arc<HeldKey>, StoreFault> {
+        let writes = vec![put(RecordId::Key(key.id), &key)?, put_policy_record(key.id, &policy)?];
+        self.journal.writer().await?.commit(writes).await?;
+        let arn = self.place.key_arn(key.id);
+        Ok(Arc::new(HeldKey { key, arn, policy, aliases: Vec::new() }))
+    }
+
+    pub(crate) async fn put_policy(&self, id: Uuid, policy: &KeyPolicy) -> Result<(), StoreFault> {
+        let writer = self.journal.writer().await?;
+        self.change(id, writer, vec![put_policy_record(id, policy)?]).await
+    }
+
+    pub(crate) async fn create_alias(
+        &self,
+        name: &str,
+        target: Uuid,
+        now: u64,
+    ) -> Result<(), CreateAliasError> {
+        let writer = self.journal.writer().await.map_err(StoreFault::from)?;
+        let id = RecordId::Alias(name.to_owned());
+        if self.journal.contains(&id) {
+            return Err(CreateAliasError::Exists);
+        }
+        let of_key = RecordId::KeyAliases(target);
+        let mut names: Vec<String> = self.load(&of_key).await?.unwrap_or_default();
+        if names.len() >= MAX_ALIASES {
+            return Err(CreateAliasError::TooMany);
+        }
+        names.push(name.to_owned());
+        names.sort();
+        let alias = Alias { target: target.to_string(), created: now, updated: now };
+        let writes = vec![put(id, &alias)?, put(of_key, &names)?];
+        Ok(self.change(target, writer, writes).await?)
+    }
+
+    pub(crate) async fn alias(&self, name: &str) -> Result<Option<Alias>, StoreFault> {
+        self.load(&RecordId::Alias(name.to_owned())).await
+    }
+
+    /// Up to `limit` key ids that are greater than `after`, in order.
+    pub(crate) fn key_ids(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
+        let from =
+            after.map_or(Uuid::nil(), |after| Uuid::from_u128(after.as_u128().saturating_add(1)));
+        let is_key = |id: &RecordId| matches!(id, RecordId::Key(_));
+        let ids = self.journal.ids(&RecordId::Key(from), limit, is_key);
+        ids.into_iter()
+            .filter_map(|id| if let RecordId::Key(id) = id { Some(id) } else { None })
+            .collect()
+    }
+
+    /// Up to `limit` alias names that are greater than `after`, in order.
+    pub(crate) fn alias_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
+        // The smallest string above `after` is `after` with a NUL behind it.
+        let from = after.map_or_else(String::new, |after| format!("{after}\0"));
+        let is_alias = |id: &RecordId| matches!(id, RecordId::Alias(_));
+        let ids = self.journal.ids(&RecordId::Alias(from), limit, is_alias);
+        ids.into_iter()
+            .filter_map(|id| if let RecordId::Alias(name) = id { Some(name) } else { None })
+            .collect()
+    }
+
+    async fn change(
+        &self,
+        id: Uuid,
+        writer: Writer<'_>,
+        writes: Vec<Write>,
+    ) -> Result<(), StoreFault> {
+        let committed = writer.commit(writes).await;
+        // Also after a failure: the change may have been kept.
+        let mut cache = self.cache();
+        cache.keys.remove(&id);
+        cache.generation = cache.generation.wrapping_add(1);
+        drop(cache);
+        committed?;
+        Ok(())
+    }
+
+    fn remember(&self, held: Arc<HeldKey>, generation: u64) {
+        let mut cache = self.cache();
+        if cache.generation != generation {
+            return;
+        }
+        if cache.keys.len() >= CACHED_KEYS {
+            let oldest = cache.keys.keys().next().copied();
+            oldest.and_then(|any| cache.keys.remove(&any));
+        }
+        cache.keys.insert(held.key.id, held);
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn load<T: DeserializeOwned>(&self, id: &RecordId) -> Result<Option<T>, StoreFault> {
+        let plaintext = self.journal.get(id).await?;
+        Ok(plaintext.map(|bytes| codec::decode(&bytes)).transpose()?)
+    }
+}
+
+/// AWS's quota of aliases for one key.
+const MAX_ALIASES: usize = 50;
+
+fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
+    Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
+}
+
+fn put_policy_record(id: Uuid, policy: &KeyPolicy) -> Result<Write, CodecError> {
+    put(RecordId::Policy(id), &policy.to_stored())
+}
+
+/// The keys could not be read or written.
+#[derive(Debug, Error)]
+pub(crate) enum StoreFault {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("a sealed record is malformed: {0}")]
+    Malformed(#[from] CodecError),
+    #[error("a key's policy is no longer accepted: {0}")]
+    Policy(#[from] PolicyRefused),
+    #[error("records contradict each other")]
+    Inconsistent,
+}
+
+/// Why an alias was not made.
+#[derive(Debug, Error)]
+pub(crate) enum CreateAliasError {
+    #[error("the alias exists")]
+    Exists,
+    #[error("the key has {MAX_ALIASES} aliases")]
+    TooMany,
+    #[error(transparent)]
+    Fault(#[from] StoreFault),
+}
+
+impl From<CodecError> for CreateAliasError {
+    fn from(error: CodecError) -> Self {
+        Self::Fault(error.into())
+    }
+}

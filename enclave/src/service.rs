@@ -1,0 +1,32 @@
+//! An unsealed service: everything that a request needs to be answered.
+
+use crate::api::ApiError;
+use crate::audit::AuditLog;
+use crate::keys::arn::KeyName;
+use crate::keys::policy::KeyPolicy;
+use crate::keys::store::{HeldKey, KeyStore};
+use crate::recipient::RecipientVerifier;
+use crate::signature::Credentials;
+use std::sync::Arc;
+
+pub(crate) struct Service {
+    pub(crate) credentials: Credentials,
+    pub(crate) recipients: RecipientVerifier,
+    /// Decides about what belongs to no key.
+    pub(crate) account_policy: KeyPolicy,
+    pub(crate) keys: KeyStore,
+    pub(crate) audit: AuditLog,
+}
+
+impl Service {
+    /// The key of a parsed name, or AWS's error that there is none.
+    pub(crate) async fn find(&self, name: &KeyName) -> Result<Arc<HeldKey>, ApiError> {
+        let place = &self.keys.place;
+        self.keys.find(name).await?.ok_or_else(|| {
+            ApiError::NotFound(match name {
+                KeyName::Id(id) => format!("Key '{}' does not exist", place.key_arn(*id)),
+                KeyName::Alias(alias) => format!("Alias {} is not found.", place.alias_arn(alias)),
+            })
+        })
+    }
+}

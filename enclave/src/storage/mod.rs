@@ -1,0 +1,9 @@
+//! What the worker keeps at the host: sealed, named by nothing the host can read, in a checked order.
+
+pub(crate) mod journal;
+pub(crate) mod record;
+
+#[cfg(test)]
+pub(crate) mod opponent;
+#[cfg(test)]
+mod tests;

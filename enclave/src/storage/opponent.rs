@@ -1,0 +1,98 @@
+//! For tests: a store in memory that can be bent in every way a hostile host could bend it.
+
+use sekisho_wire::store::{Commit, Page, RecordKey, Store, StoreClient, StoreError, serve_store};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What the host holds, open to the test.
+#[derive(Default, Clone)]
+pub(crate) struct Held {
+    pub(crate) entries: BTreeMap<u64, Vec<u8>>,
+    pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
+    pub(crate) audit: BTreeMap<u64, Vec<u8>>,
+    /// The next write is kept, but its answer never comes.
+    pub(crate) swallow_answer: bool,
+    /// Every write fails.
+    pub(crate) full: bool,
+}
+
+/// The host's side.
+#[derive(Default, Clone)]
+pub(crate) struct Opponent(Arc<Mutex<Held>>);
+
+impl Opponent {
+    pub(crate) fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap()
+    }
+
+    /// A worker's client of this store, over a stream and the real protocol.
+    pub(crate) fn client(&self) -> StoreClient {
+        let (worker, host) = tokio::io::duplex(1 << 16);
+        tokio::spawn(serve_store(host, Arc::new(self.clone())));
+        StoreClient::over(worker)
+    }
+
+    fn written(&self, held: &mut Held) -> Result<(), StoreError> {
+        if std::mem::take(&mut held.swallow_answer) {
+            return Err(StoreError::Unavailable);
+        }
+        Ok(())
+    }
+}
+
+impl Store for Opponent {
+    async fn head(&self) -> Result<u64, StoreError> {
+        Ok(self.held().entries.keys().last().copied().unwrap_or(0))
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let mut held = self.held();
+        let head = held.entries.keys().last().copied().unwrap_or(0);
+        if held.full {
+            return Err(StoreError::Full);
+        }
+        if commit.sequence != head + 1 {
+            return Err(StoreError::Conflict { head });
+        }
+        held.entries.insert(commit.sequence, commit.entry);
+        held.records.extend(commit.puts);
+        for key in commit.deletes {
+            held.records.remove(&key);
+        }
+        self.written(&mut held)
+    }
+
+    async fn get(&self, key: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.held().records.get(&key).cloned())
+    }
+
+    async fn entries(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
+        let held = self.held();
+        let page = held.entries.range(from..).take(limit as usize);
+        Ok(page.map(|(sequence, entry)| (*sequence, entry.clone())).collect())
+    }
+
+    async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {
+        let mut held = self.held();
+        let head = held.audit.keys().last().copied().unwrap_or(0);
+        if held.full {
+            return Err(StoreError::Full);
+        }
+        if sequence != head + 1 {
+            return Err(StoreError::Conflict { head });
+        }
+        held.audit.insert(sequence, record);
+        self.written(&mut held)
+    }
+
+    async fn audit(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
+        let held = self.held();
+        let page = held.audit.range(from..).take(limit as usize);
+        Ok(page.map(|(sequence, block)| (*sequence, block.clone())).collect())
+    }
+
+    async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let held = self.held();
+        Ok(held.audit.iter().next_back().map(|(sequence, block)| (*sequence, block.clone())))
+    }
+}

@@ -1,0 +1,90 @@
+//! Records: sealed blobs that the host keeps under names it cannot read.
+
+use crate::secret::{self, OpenError, SealError, Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use sekisho_wire::store::RecordKey;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+const LABEL_RECORD: &[u8] = b"sekisho v1 record";
+
+/// What a record is about. Its order is the order of listings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum RecordId {
+    /// The service's certificate authority.
+    ServiceAuthority,
+    /// A KMS key with its material.
+    Key(Uuid),
+    /// The policy of a KMS key.
+    Policy(Uuid),
+    /// The names of a KMS key's aliases.
+    KeyAliases(Uuid),
+    /// An alias, by its name with the prefix `alias/`.
+    Alias(String),
+}
+
+impl RecordId {
+    /// The id as bytes that no other id shares: a letter for the kind, then the name.
+    fn canonical(&self) -> Vec<u8> {
+        match self {
+            Self::ServiceAuthority => b"a".to_vec(),
+            Self::Key(id) => [b"k", id.as_bytes().as_slice()].concat(),
+            Self::Policy(id) => [b"p", id.as_bytes().as_slice()].concat(),
+            Self::KeyAliases(id) => [b"l", id.as_bytes().as_slice()].concat(),
+            Self::Alias(name) => [b"n", name.as_bytes()].concat(),
+        }
+    }
+
+    /// The name under which the host keeps it: an HMAC, so that the host learns no alias or key id.
+    pub(crate) fn storage_key(&self, names: &Secret) -> RecordKey {
+        // HMAC takes a key of any length, so this cannot fail.
+        let tag = Hmac::<Sha256>::new_from_slice(names.expose())
+            .map(|mac| mac.chain_update(self.canonical()).finalize().into_bytes());
+        let mut key = [0; 16];
+        if let Ok(tag) = tag {
+            key.copy_from_slice(tag.first_chunk::<16>().unwrap_or(&[0; 16]));
+        }
+        RecordKey(key)
+    }
+
+    /// Bound to id and version: a blob moved to another id, or kept from before, does not open.
+    fn associated_data(&self, version: u64) -> Vec<u8> {
+        [version.to_be_bytes().as_slice(), &self.canonical()].concat()
+    }
+}
+
+/// SHA-256 of a sealed blob: what the index holds of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlobHash(#[serde(with = "serde_bytes")] [u8; 32]);
+
+impl BlobHash {
+    pub(crate) const GENESIS: Self = Self([0; 32]);
+
+    pub(crate) fn of(sealed: &[u8]) -> Self {
+        Self(Sha256::digest(sealed).into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+pub(crate) fn seal(
+    key: &Secret,
+    id: &RecordId,
+    version: u64,
+    plaintext: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    secret::seal(key, LABEL_RECORD, &id.associated_data(version), plaintext)
+}
+
+pub(crate) fn open(
+    key: &Secret,
+    id: &RecordId,
+    version: u64,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+    secret::open(key, LABEL_RECORD, &id.associated_data(version), sealed)
+}
