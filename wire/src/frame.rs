@@ -30,6 +30,22 @@ pub struct Frame {
     pub body: Vec<u8>,
 }
 
+/// What a frame announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Chosen by the caller, repeated in the answer.
+    pub request_id: u64,
+    /// The body's length, at most [`MAX_FRAME`].
+    length: usize,
+}
+
+impl Header {
+    /// The body's length.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+}
+
 /// Reads the next frame; `None` when the stream ends between two frames.
 ///
 /// Not cancellation safe: what was read of a frame is lost with the future.
@@ -41,27 +57,52 @@ pub async fn read_frame<R>(reader: &mut R) -> Result<Option<Frame>, FrameError>
 where
     R: AsyncRead + Unpin,
 {
+    let Some(header) = read_header(reader).await? else { return Ok(None) };
+    let body = read_body(reader, header).await?;
+    Ok(Some(Frame { request_id: header.request_id, body }))
+}
+
+/// Reads the next frame's header, as [`read_frame`], for who wants to refuse its body.
+///
+/// # Errors
+///
+/// [`FrameError`], after which the stream cannot be used any more.
+pub async fn read_header<R>(reader: &mut R) -> Result<Option<Header>, FrameError>
+where
+    R: AsyncRead + Unpin,
+{
     let mut header = Vec::with_capacity(HEADER_LENGTH);
     reader.take(HEADER_LENGTH as u64).read_to_end(&mut header).await?;
     let (length, request_id) = match header.as_slice() {
         [] => return Ok(None),
         [l0, l1, l2, l3, i0, i1, i2, i3, i4, i5, i6, i7] => (
-            u32::from_be_bytes([*l0, *l1, *l2, *l3]),
+            u32::from_be_bytes([*l0, *l1, *l2, *l3]) as usize,
             u64::from_be_bytes([*i0, *i1, *i2, *i3, *i4, *i5, *i6, *i7]),
         ),
         half => return Err(FrameError::HalfHeader { read: half.len() }),
     };
-    if length as usize > MAX_FRAME {
-        return Err(FrameError::TooLarge { length: u64::from(length) });
+    if length > MAX_FRAME {
+        return Err(FrameError::TooLarge { length: length as u64 });
     }
+    Ok(Some(Header { request_id, length }))
+}
 
-    let length = length as usize;
+/// Reads the body that belongs to a header.
+///
+/// # Errors
+///
+/// [`FrameError`], after which the stream cannot be used any more.
+pub async fn read_body<R>(reader: &mut R, header: Header) -> Result<Vec<u8>, FrameError>
+where
+    R: AsyncRead + Unpin,
+{
+    let length = header.length;
     let mut body = Vec::with_capacity(length.min(FIRST_READ));
     reader.take(length as u64).read_to_end(&mut body).await?;
     if body.len() != length {
         return Err(FrameError::HalfBody { length, read: body.len() });
     }
-    Ok(Some(Frame { request_id, body }))
+    Ok(body)
 }
 
 /// Writes a frame; the caller flushes.

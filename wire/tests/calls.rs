@@ -33,7 +33,7 @@ async fn answers_find_their_calls_in_any_order() {
     let calls: Vec<_> = (0..64u8)
         .map(|n| {
             let caller = caller.clone();
-            tokio::spawn(async move { caller.call(vec![n]).await })
+            tokio::spawn(async move { caller.call(vec![n], MAX_FRAME).await })
         })
         .collect();
     for (n, call) in (0..64u8).zip(calls) {
@@ -58,7 +58,7 @@ async fn handlers_begin_in_order_of_arrival() {
     let mut calls = tokio::task::JoinSet::new();
     for n in 0..1000u32 {
         let caller = caller.clone();
-        calls.spawn(async move { caller.call(n.to_be_bytes().to_vec()).await });
+        calls.spawn(async move { caller.call(n.to_be_bytes().to_vec(), MAX_FRAME).await });
     }
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
@@ -73,7 +73,7 @@ async fn a_broken_stream_fails_every_call() {
     let calls: Vec<_> = (0..8)
         .map(|_| {
             let caller = caller.clone();
-            tokio::spawn(async move { caller.call(vec![]).await })
+            tokio::spawn(async move { caller.call(vec![], MAX_FRAME).await })
         })
         .collect();
     sleep(Duration::from_millis(20)).await;
@@ -82,13 +82,13 @@ async fn a_broken_stream_fails_every_call() {
         assert_eq!(call.await.unwrap(), Err(CallError::Unavailable));
     }
     assert!(caller.is_broken());
-    assert_eq!(caller.call(vec![]).await, Err(CallError::Unavailable));
+    assert_eq!(caller.call(vec![], MAX_FRAME).await, Err(CallError::Unavailable));
 }
 
 #[tokio::test]
 async fn an_answer_to_nothing_breaks_the_stream() {
     let (caller, mut far) = caller();
-    let call = tokio::spawn(async move { caller.call(vec![1]).await });
+    let call = tokio::spawn(async move { caller.call(vec![1], MAX_FRAME).await });
     let asked = read_frame(&mut far).await.unwrap().unwrap();
     let forged = Frame { request_id: asked.request_id + 1, body: vec![] };
     write_frame(&mut far, &forged).await.unwrap();
@@ -100,13 +100,13 @@ async fn a_second_answer_breaks_the_stream() {
     let (caller, mut far) = caller();
     let call = tokio::spawn({
         let caller = caller.clone();
-        async move { caller.call(vec![1]).await }
+        async move { caller.call(vec![1], MAX_FRAME).await }
     });
     let asked = read_frame(&mut far).await.unwrap().unwrap();
     write_frame(&mut far, &asked).await.unwrap();
     assert_eq!(call.await.unwrap(), Ok(vec![1]));
     write_frame(&mut far, &asked).await.unwrap();
-    assert_eq!(caller.call(vec![2]).await, Err(CallError::Unavailable));
+    assert_eq!(caller.call(vec![2], MAX_FRAME).await, Err(CallError::Unavailable));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn oversized_and_half_answers_break_the_stream() {
         (vec![0, 0, 0], true),
     ] {
         let (caller, mut far) = caller();
-        let call = tokio::spawn(async move { caller.call(vec![1]).await });
+        let call = tokio::spawn(async move { caller.call(vec![1], MAX_FRAME).await });
         read_frame(&mut far).await.unwrap().unwrap();
         far.write_all(&bytes).await.unwrap();
         if close {
@@ -130,10 +130,22 @@ async fn oversized_and_half_answers_break_the_stream() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_longer_than_asked_for_breaks_the_stream() {
+    for (length, good) in [(10, true), (11, false)] {
+        let (caller, mut far) = caller();
+        let call = tokio::spawn(async move { caller.call(vec![1], 10).await });
+        let asked = read_frame(&mut far).await.unwrap().unwrap();
+        let answer = Frame { body: vec![0; length], ..asked };
+        let _ = write_frame(&mut far, &answer).await;
+        assert_eq!(call.await.unwrap().is_ok(), good);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_never_answers_is_given_up() {
     let (caller, _far) = caller();
-    assert_eq!(caller.call(vec![]).await, Err(CallError::TimedOut));
+    assert_eq!(caller.call(vec![], MAX_FRAME).await, Err(CallError::TimedOut));
     assert!(caller.is_broken());
 }
 
@@ -142,22 +154,25 @@ async fn a_request_too_large_harms_nobody() {
     let (near, far) = duplex(1 << 16);
     tokio::spawn(serve(far, limits(1), |body| async { body }));
     let caller = Caller::over(near, limits(1));
-    assert_eq!(caller.call(vec![0; MAX_FRAME + 1]).await, Err(CallError::TooLarge));
-    assert_eq!(caller.call(vec![0; MAX_FRAME]).await.map(|body| body.len()), Ok(MAX_FRAME));
+    assert_eq!(caller.call(vec![0; MAX_FRAME + 1], MAX_FRAME).await, Err(CallError::TooLarge));
+    assert_eq!(
+        caller.call(vec![0; MAX_FRAME], MAX_FRAME).await.map(|body| body.len()),
+        Ok(MAX_FRAME)
+    );
 }
 
 #[tokio::test]
 async fn a_dropped_call_keeps_its_place_until_its_answer_comes() {
     let (near, mut far) = duplex(1 << 16);
     let caller = Caller::over(near, limits(1));
-    assert!(timeout(Duration::from_millis(20), caller.call(vec![1])).await.is_err());
+    assert!(timeout(Duration::from_millis(20), caller.call(vec![1], MAX_FRAME)).await.is_err());
     // The only place is taken by a request that nobody waits for.
-    assert!(timeout(Duration::from_millis(20), caller.call(vec![2])).await.is_err());
+    assert!(timeout(Duration::from_millis(20), caller.call(vec![2], MAX_FRAME)).await.is_err());
     let first = read_frame(&mut far).await.unwrap().unwrap();
     assert_eq!(first.body, vec![1]);
     write_frame(&mut far, &first).await.unwrap();
 
-    let call = tokio::spawn(async move { caller.call(vec![3]).await });
+    let call = tokio::spawn(async move { caller.call(vec![3], MAX_FRAME).await });
     let third = read_frame(&mut far).await.unwrap().unwrap();
     assert_eq!(third.body, vec![3]);
     write_frame(&mut far, &third).await.unwrap();

@@ -32,14 +32,14 @@ thread_local! {
 ///
 /// # Errors
 ///
-/// A reading error, which ends both directions; `TimedOut` when one direction has ended and the
+/// An error of reading from the caller, which ends both directions; `TimedOut` when one direction has ended and the
 /// other was silent for a minute.
 pub(super) async fn pump<C, W>(client: &mut C, worker: &mut W) -> io::Result<(u64, u64)>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     W: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut up, mut down) = (Direction::new(State::Discarding), Direction::new(State::Ended));
+    let (mut up, mut down) = (Direction::new(Side::Caller), Direction::new(Side::Worker));
     poll_fn(|cx| {
         let up = up.poll(cx, client, worker)?;
         let down = down.poll(cx, worker, client)?;
@@ -73,13 +73,19 @@ where
 }
 
 struct Direction {
+    from: Side,
     state: State,
-    /// What becomes of it when nobody takes its bytes any more.
-    refused: State,
     /// What was read and not yet written.
     rest: Vec<u8>,
     written: usize,
     carried: u64,
+}
+
+/// Whose bytes a direction carries.
+#[derive(Clone, Copy)]
+enum Side {
+    Caller,
+    Worker,
 }
 
 #[derive(Clone, Copy)]
@@ -94,8 +100,29 @@ enum State {
 }
 
 impl Direction {
-    fn new(refused: State) -> Self {
-        Self { state: State::Open, refused, rest: Vec::new(), written: 0, carried: 0 }
+    fn new(from: Side) -> Self {
+        Self { from, state: State::Open, rest: Vec::new(), written: 0, carried: 0 }
+    }
+
+    /// Nobody takes these bytes any more.
+    fn refused(&mut self) {
+        self.state = match self.from {
+            Side::Caller => State::Discarding,
+            Side::Worker => State::Ended,
+        };
+    }
+
+    /// Reading failed. A caller that resets its connection is gone. A worker that closes its own
+    /// before it has read everything resets it too (`unix(7)`), behind an answer that still has to
+    /// reach the caller.
+    fn broken(&mut self, error: io::Error) -> io::Result<()> {
+        match self.from {
+            Side::Caller => Err(error),
+            Side::Worker => {
+                self.state = State::Ending;
+                Ok(())
+            }
+        }
     }
 
     /// Ready when this direction has ended. Sockets do not buffer, so nothing is flushed.
@@ -136,7 +163,7 @@ impl Direction {
                 }
                 Ok(_) | Err(_) => {
                     self.rest = Vec::new();
-                    self.state = self.refused;
+                    self.refused();
                     return Poll::Ready(());
                 }
             }
@@ -159,7 +186,9 @@ impl Direction {
     {
         SHARED.with_borrow_mut(|shared| {
             let mut buffer = ReadBuf::new(shared);
-            ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+            if let Err(error) = ready!(Pin::new(from).poll_read(cx, &mut buffer)) {
+                return Poll::Ready(self.broken(error));
+            }
             let read = buffer.filled();
             if read.is_empty() {
                 self.state = State::Ending;
@@ -168,7 +197,7 @@ impl Direction {
             let written = match Pin::new(to).poll_write(cx, read) {
                 Poll::Ready(Ok(written)) if written > 0 => written,
                 Poll::Ready(_) => {
-                    self.state = self.refused;
+                    self.refused();
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Pending => 0,

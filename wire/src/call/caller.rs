@@ -8,7 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::debug;
 
 use super::{Limits, write_frames};
-use crate::frame::{Frame, FrameError, MAX_FRAME, read_frame};
+use crate::frame::{Frame, FrameError, MAX_FRAME, read_body, read_header};
 
 /// Makes calls over one stream. Cheap to clone; the stream closes with the last clone.
 #[derive(Clone, Debug)]
@@ -36,7 +36,10 @@ impl Caller {
         Self { requests, connection, limits }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer of at most `max_answer` bytes.
+    ///
+    /// A longer answer breaks the stream before it is read: what a hostile peer can make us hold
+    /// is what was asked for.
     ///
     /// Requests go out in the order in which calls are first polled. Dropping the future does
     /// not take the request back; its answer is thrown away.
@@ -45,11 +48,11 @@ impl Caller {
     ///
     /// [`CallError::TooLarge`]: nothing was sent. [`CallError::Unavailable`] and
     /// [`CallError::TimedOut`]: the request may or may not have been carried out.
-    pub async fn call(&self, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    pub async fn call(&self, body: Vec<u8>, max_answer: usize) -> Result<Vec<u8>, CallError> {
         if body.len() > MAX_FRAME {
             return Err(CallError::TooLarge);
         }
-        match tokio::time::timeout(self.limits.patience, self.exchange(body)).await {
+        match tokio::time::timeout(self.limits.patience, self.exchange(body, max_answer)).await {
             Ok(result) => result,
             Err(_) => {
                 debug!("no answer in time: giving the stream up");
@@ -59,11 +62,11 @@ impl Caller {
         }
     }
 
-    async fn exchange(&self, body: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    async fn exchange(&self, body: Vec<u8>, max_answer: usize) -> Result<Vec<u8>, CallError> {
         let permits = Arc::clone(&self.connection.permits);
         let permit = permits.acquire_owned().await.map_err(|_| CallError::Unavailable)?;
         let (sender, answer) = oneshot::channel();
-        self.send(body, Waiting { sender, _permit: permit })?;
+        self.send(body, Waiting { sender, max_answer, _permit: permit })?;
         answer.await.map_err(|_| CallError::Unavailable)
     }
 
@@ -108,6 +111,7 @@ struct Calls {
 #[derive(Debug)]
 struct Waiting {
     sender: oneshot::Sender<Vec<u8>>,
+    max_answer: usize,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -134,11 +138,15 @@ impl Connection {
     where
         R: AsyncRead + Unpin,
     {
-        while let Some(answer) = read_frame(&mut reader).await? {
-            let waiting = self.calls().waiting.remove(&answer.request_id);
+        while let Some(header) = read_header(&mut reader).await? {
+            let waiting = self.calls().waiting.remove(&header.request_id);
             let waiting = waiting.ok_or(AnswerError::Unasked)?;
+            if header.length() > waiting.max_answer {
+                return Err(AnswerError::TooLong { length: header.length() });
+            }
+            let answer = read_body(&mut reader, header).await?;
             // A dropped call has no use for its answer.
-            let _ = waiting.sender.send(answer.body);
+            let _ = waiting.sender.send(answer);
         }
         Ok(())
     }
@@ -168,6 +176,8 @@ impl Connection {
 enum AnswerError {
     #[error("the peer answered a request that is not in flight")]
     Unasked,
+    #[error("the peer answers with {length} bytes, more than the request can need")]
+    TooLong { length: usize },
     #[error(transparent)]
     Frame(#[from] FrameError),
 }

@@ -9,7 +9,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::message::{Request, Response};
-use super::{Commit, MAX_AUDIT_RECORD, Page, RecordKey, Store, StoreError};
+use super::{
+    Commit, MAX_AUDIT_RECORD, MAX_BLOB, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page, RecordKey, Store,
+    StoreError,
+};
 use crate::address::Address;
 use crate::call::{CallError, Caller, Limits};
 use crate::codec::{decode, encode};
@@ -81,9 +84,10 @@ impl StoreClient {
 
     async fn call(&self, request: Request) -> Result<Response, StoreError> {
         let body = encode(&request).map_err(|_| StoreError::TooLarge)?;
+        let max_answer = longest_answer(&request);
         drop(request);
         let caller = self.caller().await?;
-        let answer = caller.call(body).await.map_err(|error| match error {
+        let answer = caller.call(body, max_answer).await.map_err(|error| match error {
             CallError::TooLarge => StoreError::TooLarge,
             CallError::Unavailable | CallError::TimedOut => StoreError::Unavailable,
         })?;
@@ -192,6 +196,27 @@ impl Store for StoreClient {
             _ => Err(StoreError::Malformed),
         }
     }
+}
+
+/// The longest answer that makes sense, with some room for names and numbers.
+fn longest_answer(request: &Request) -> usize {
+    const NAMES: usize = 128;
+    const HEADS_OF_AN_ITEM: usize = 16;
+    NAMES
+        + match request {
+            Request::Head | Request::Commit(_) | Request::AppendAudit { .. } => 0,
+            Request::Get(_) => MAX_BLOB,
+            // A page may be one blob that is longer than what pages are otherwise bounded by.
+            Request::Entries { limit, .. } => {
+                MAX_BLOB + (*limit).min(MAX_PAGE_ITEMS) as usize * HEADS_OF_AN_ITEM
+            }
+            Request::Audit { limit, .. } => {
+                let items = (*limit).min(MAX_PAGE_ITEMS) as usize;
+                (items * (MAX_AUDIT_RECORD + HEADS_OF_AN_ITEM))
+                    .min(MAX_PAGE_BYTES + items * HEADS_OF_AN_ITEM)
+            }
+            Request::AuditTail => MAX_AUDIT_RECORD + HEADS_OF_AN_ITEM,
+        }
 }
 
 /// A page may start later than asked, where old entries have been compacted away, but it has no
