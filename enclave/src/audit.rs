@@ -8,17 +8,20 @@ use crate::api::Response;
 use crate::secret::{self, SealError, Secret};
 use crate::storage::record::BlobHash;
 use sekisho_wire::codec::{self, CodecError};
-use sekisho_wire::store::{Store, StoreClient, StoreError};
+use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::collections::VecDeque;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 const LABEL_BLOCK: &[u8] = b"sekisho v1 audit block";
 
-/// Decisions in one block at the most: with the largest encryption context (8 KiB) and a policy's
-/// longest words each, a block stays below the store's limit for one audit record.
-const BLOCK_ENTRIES: usize = 64;
+/// Bytes of entries in one block at the most: what the store takes as one record, less room for
+/// the block's own fields and its seal. One entry is far smaller: 8 KiB of encryption context and
+/// what a policy may answer.
+const BLOCK_BYTES: usize = MAX_AUDIT_RECORD - 1024;
 /// Decisions that may wait for a block; a request beyond it waits before it is queued.
 const QUEUE: usize = 1024;
 
@@ -83,15 +86,15 @@ impl Recorded {
     }
 }
 
-/// One sealed block.
+/// One sealed block: entries encoded each by itself, so that their sizes are known beforehand.
 #[derive(Serialize, Deserialize)]
 struct Block {
     previous: BlobHash,
-    entries: Vec<AuditEntry>,
+    entries: Vec<ByteBuf>,
 }
 
 struct Waiting {
-    entry: AuditEntry,
+    entry: ByteBuf,
     durable: oneshot::Sender<Result<(), Unrecorded>>,
 }
 
@@ -114,7 +117,12 @@ impl AuditLog {
     /// Returns once the decision is durable at the host. Until then nothing is released.
     pub(crate) async fn record(&self, outcome: Outcome) -> Result<Recorded, Unrecorded> {
         let (durable, answer) = oneshot::channel();
-        let waiting = Waiting { entry: outcome.entry, durable };
+        let entry = codec::encode(&outcome.entry).map_err(|_| Unrecorded)?;
+        if entry.len() > BLOCK_BYTES {
+            error!(bytes = entry.len(), "a decision is too large to be recorded");
+            return Err(Unrecorded);
+        }
+        let waiting = Waiting { entry: ByteBuf::from(entry), durable };
         self.queue.send(waiting).await.map_err(|_| Unrecorded)?;
         answer.await.map_err(|_| Unrecorded)??;
         Ok(Recorded(outcome.response))
@@ -130,28 +138,47 @@ struct BlockWriter {
 
 impl BlockWriter {
     async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
-        let mut batch = Vec::with_capacity(BLOCK_ENTRIES);
+        let mut queued = VecDeque::new();
         let mut healthy = true;
-        while waiting.recv_many(&mut batch, BLOCK_ENTRIES).await > 0 {
-            let (entries, durable): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|waiting| (waiting.entry, waiting.durable)).unzip();
-            let written = self.write(entries).await;
-            match &written {
-                Ok(()) if !healthy => info!("the audit log is written again; releases resume"),
-                Err(error) if healthy => {
-                    error!(%error, "the audit log cannot be written; nothing is released");
-                }
-                _ => {}
+        while let Some(first) = waiting.recv().await {
+            queued.push_back(first);
+            while let Ok(next) = waiting.try_recv() {
+                queued.push_back(next);
             }
-            healthy = written.is_ok();
-            for durable in durable {
-                // A caller that went away no longer asks.
-                let _ = durable.send(if healthy { Ok(()) } else { Err(Unrecorded) });
+            while !queued.is_empty() {
+                healthy = self.write_block(&mut queued, healthy).await;
             }
         }
     }
 
-    async fn write(&mut self, entries: Vec<AuditEntry>) -> Result<(), AuditError> {
+    /// Writes as many of the decisions that wait as one block takes; answers whether it worked.
+    async fn write_block(&mut self, queued: &mut VecDeque<Waiting>, healthy: bool) -> bool {
+        let mut room = BLOCK_BYTES;
+        let fitting = queued.iter().take_while(|waiting| {
+            // Eight bytes: the longest CBOR head of a byte string of this size, with some to spare.
+            let fits = room.checked_sub(waiting.entry.len());
+            room = fits.unwrap_or(0).saturating_sub(8);
+            fits.is_some()
+        });
+        let fitting = fitting.count();
+        let (entries, durable): (Vec<_>, Vec<_>) =
+            queued.drain(..fitting).map(|waiting| (waiting.entry, waiting.durable)).unzip();
+        let written = self.write(entries).await;
+        match &written {
+            Ok(()) if !healthy => info!("the audit log is written again; releases resume"),
+            Err(error) if healthy => {
+                error!(%error, "the audit log cannot be written; nothing is released");
+            }
+            _ => {}
+        }
+        for durable in durable {
+            // A caller that went away no longer asks.
+            let _ = durable.send(written.as_ref().map(|_| ()).map_err(|_| Unrecorded));
+        }
+        written.is_ok()
+    }
+
+    async fn write(&mut self, entries: Vec<ByteBuf>) -> Result<(), AuditError> {
         let block = codec::encode(&Block { previous: self.previous, entries })?;
         let sealed = secret::seal(&self.key, LABEL_BLOCK, &self.next.to_be_bytes(), &block)?;
         let hash = BlobHash::of(&sealed);
@@ -208,7 +235,9 @@ pub async fn read_audit_log(
                 return Err(AuditError::ChainBroken { sequence: next });
             }
             previous = BlobHash::of(&sealed);
-            entries.extend(block.entries);
+            for entry in block.entries {
+                entries.push(codec::decode(&entry)?);
+            }
             next = next.saturating_add(1);
         }
     }
@@ -292,6 +321,24 @@ mod tests {
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
         assert_eq!(read(&opponent).await.unwrap().len(), 3);
         assert!(opponent.held().audit.len() < 3);
+    }
+
+    #[tokio::test]
+    async fn large_decisions_are_spread_over_blocks() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        let large = |id: &str, bytes: usize| {
+            let reason = Some("x".repeat(bytes));
+            let entry = AuditEntry { request_id: id.into(), reason, ..AuditEntry::default() };
+            let response = Response::of(id.into(), Ok(serde_json::json!({})));
+            log.record(Outcome { entry, response })
+        };
+        let half = BLOCK_BYTES / 2;
+        let (a, b, c, d) =
+            tokio::join!(large("1", half), large("2", half), large("3", 1), large("4", half));
+        assert!(a.is_ok() && b.is_ok() && c.is_ok() && d.is_ok());
+        assert!(large("5", BLOCK_BYTES).await.is_err());
+        assert_eq!(read(&opponent).await.unwrap(), ["1", "2", "3", "4"]);
     }
 
     #[tokio::test]
