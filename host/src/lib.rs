@@ -6,10 +6,12 @@
 //! [`run`] is the whole of it: a relay from TCP to the worker ([`sekisho_wire::Address`]), and a
 //! [`RedbStore`] that the worker dials. Host and worker start in any order.
 
+mod limits;
 mod record;
 mod relay;
 mod service;
 mod store;
 
+pub use limits::raise_open_files_limit;
 pub use service::{Config, HostError, run};
 pub use store::{OpenError, RedbStore};

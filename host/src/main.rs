@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use sekisho_host::{Config, run};
+use sekisho_host::{Config, raise_open_files_limit, run};
 use sekisho_wire::Address;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 /// The untrusted host of Sekisho: relays callers' bytes to the sealed worker, and keeps what the
@@ -76,6 +76,7 @@ enum LogFormat {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log_format);
+    check_open_files_limit(arguments.max_connections);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -84,6 +85,18 @@ fn main() -> ExitCode {
     // A connection that outlived its drain must not hold the process.
     runtime.shutdown_background();
     status
+}
+
+/// Two files for each connection, and some for the store.
+fn check_open_files_limit(max_connections: usize) {
+    let needed = (max_connections as u64).saturating_mul(2).saturating_add(100);
+    match raise_open_files_limit() {
+        Ok(Some(limit)) if limit < needed => {
+            warn!(limit, needed, "too few open files are allowed for --max-connections");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "the limit of open files cannot be raised"),
+    }
 }
 
 async fn host(arguments: Arguments) -> ExitCode {

@@ -160,6 +160,27 @@ const FAULTY: Disk = Disk {
 };
 
 #[test]
+fn a_batch_shares_one_sync() {
+    thread_local! { static COUNT: Cell<u32> = const { Cell::new(0) } }
+    let counting = Disk {
+        sync: |file| {
+            COUNT.set(COUNT.get() + 1);
+            file.sync_data()
+        },
+        ..Disk::REAL
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = AuditLog::open(folder.path(), counting).unwrap();
+    append(&mut log, 1..=1);
+    COUNT.set(0);
+    let batch: Vec<_> = (2..=100).map(record).collect();
+    assert!(log.append(&batch).iter().all(Result::is_ok));
+    assert_eq!(COUNT.get(), 1);
+    assert_eq!(log.append(&[record(7)]), [Err(StoreError::Conflict { head: 100 })]);
+    assert_eq!(COUNT.get(), 1, "a conflict alone needs no sync");
+}
+
+#[test]
 fn a_full_disk_changes_nothing_and_passes() {
     let folder = tempfile::tempdir().unwrap();
     let mut faulty = AuditLog::open(folder.path(), FAULTY).unwrap();
