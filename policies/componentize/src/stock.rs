@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Their names; the package of `x` is `sekisho-policy-x`.
-pub const NAMES: [&str; 1] = ["attested"];
+pub const NAMES: [&str; 2] = ["attested", "iam"];
 
 /// Stock components that are not what their source gives.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,54 @@
+//! The document: from AWS's JSON to the state.
+
+use crate::statement::{Effect, Statement};
+use sekisho_policy::ConfigurationError;
+use sekisho_policy::json::{self, Cursor};
+use sekisho_policy::state::Writer;
+
+/// Reads a key policy document and makes the state: one block a statement, those that
+/// deny first.
+pub(crate) fn compile(text: &[u8]) -> Result<Vec<u8>, ConfigurationError> {
+    let statements = json::with(text, |root| parse(&root))?;
+    let mut writer = Writer::new();
+    for effect in [Effect::Deny, Effect::Allow] {
+        for statement in statements.iter().filter(|found| found.effect == effect) {
+            writer.block(|block| statement.encode(block));
+        }
+    }
+    Ok(writer.finish())
+}
+
+fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
+    let (mut variables, mut statements) = (false, None);
+    for (element, value) in root.object()? {
+        match element {
+            "Version" => variables = has_variables(&value)?,
+            "Id" => drop(value.string()?),
+            "Statement" => statements = Some(value),
+            _ => return Err(value.error("is not an element of a policy document")),
+        }
+    }
+    let statements = statements.ok_or_else(|| root.error("Statement is missing"))?;
+    let parsed = statements
+        .one_or_many()
+        .iter()
+        .enumerate()
+        .map(|(index, at)| {
+            let place = ["Statement[", &index.to_string(), "]"].concat();
+            Statement::parse(at, &place, variables)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if parsed.is_empty() {
+        return Err(statements.error("at least one statement is needed"));
+    }
+    Ok(parsed)
+}
+
+/// Whether `${…}` means something in this version of the language.
+fn has_variables(at: &Cursor<'_>) -> Result<bool, ConfigurationError> {
+    match at.string()? {
+        "2012-10-17" => Ok(true),
+        "2008-10-17" => Ok(false),
+        _ => Err(at.error("is neither 2012-10-17 nor 2008-10-17")),
+    }
+}

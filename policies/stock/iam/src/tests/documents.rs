@@ -1,0 +1,155 @@
+//! Documents that are refused, and where.
+
+use super::*;
+
+fn place_of(document: &str) -> String {
+    match Iam::configure(document.as_bytes()) {
+        Ok(_) => panic!("taken: {document}"),
+        Err(error) => error.place,
+    }
+}
+
+#[test]
+fn a_wrong_document_is_refused_at_its_place() {
+    for (document, place) in [
+        ("", "byte 0"),
+        ("[]", ""),
+        ("{}", ""),
+        (r#"{"Statement":[]}"#, "Statement"),
+        (r#"{"Statement":"x"}"#, "Statement"),
+        (r#"{"Version":"2012-10-18","Statement":[]}"#, "Version"),
+        (r#"{"statement":[]}"#, "statement"),
+        (r#"{"Statement":[],"Statement":[]}"#, "byte 16"),
+        (r#"{"Statement":[{}]}"#, "Statement[0]"),
+    ] {
+        assert_eq!(place_of(document), place, "{document}");
+    }
+}
+
+#[test]
+fn a_wrong_statement_is_refused_at_its_place() {
+    let rest = r#""Principal":"*","Action":"*","Resource":"*""#;
+    for (statement, place) in [
+        (format!(r#""Effect":"allow",{rest}"#), ".Effect"),
+        (rest.to_owned(), ""),
+        (format!(r#""Effect":"Allow",{rest},"Extra":1"#), ".Extra"),
+        (format!(r#""Effect":"Allow",{rest},"NotAction":"*""#), ".NotAction"),
+        (format!(r#""Effect":"Allow",{rest},"NotPrincipal":"*""#), ".NotPrincipal"),
+        (format!(r#""Effect":"Allow",{rest},"Sid":1"#), ".Sid"),
+        (r#""Effect":"Allow","Principal":"*","Action":"*""#.into(), ""),
+        (r#""Effect":"Allow","Action":"*","Resource":"*""#.into(), ""),
+    ] {
+        let document = format!(r#"{{"Statement":[{{{statement}}}]}}"#);
+        assert_eq!(place_of(&document), format!("Statement[0]{place}"), "{document}");
+    }
+}
+
+#[test]
+fn a_wrong_element_is_refused_at_its_place() {
+    for (principal, action, resource, place) in [
+        (r#""x""#, r#""*""#, r#""*""#, "Principal"),
+        ("{}", r#""*""#, r#""*""#, "Principal"),
+        (r#"{"AWS":[]}"#, r#""*""#, r#""*""#, "Principal"),
+        (r#"{"AWS":"1111"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
+        (r#"{"AWS":["*",1]}"#, r#""*""#, r#""*""#, "Principal.AWS[1]"),
+        (r#"{"AWS":"arn:aws:iam::111122223333:user/*"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
+        (r#"{"AWS":"arn:aws:iam::1111:root"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
+        (r#"{"AWS":"arn:aws:s3:::bucket"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
+        (r#"{"Service":"s3.amazonaws.com"}"#, r#""*""#, r#""*""#, "Principal.Service"),
+        (r#"{"aws":"*"}"#, r#""*""#, r#""*""#, "Principal.aws"),
+        (r#""*""#, "[]", r#""*""#, "Action"),
+        (r#""*""#, r#""Decrypt""#, r#""*""#, "Action"),
+        (r#""*""#, r#"["kms:*","s3:GetObject"]"#, r#""*""#, "Action[1]"),
+        (r#""*""#, r#""kms:""#, r#""*""#, "Action"),
+        (r#""*""#, r#""*""#, "[]", "Resource"),
+        (r#""*""#, r#""*""#, "[1]", "Resource[0]"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${aws:username}""#, "Resource"),
+    ] {
+        let rest = format!(r#""Principal":{principal},"Action":{action},"Resource":{resource}"#);
+        let document = statement("Allow", &rest);
+        assert_eq!(place_of(&document), format!("Statement[0].{place}"), "{document}");
+    }
+}
+
+#[test]
+fn a_wrong_condition_is_refused_at_its_place() {
+    for (condition, place) in [
+        (r#""StringEqualz":{"kms:KeySpec":"x"}"#, "StringEqualz"),
+        (r#""IpAddress":{"aws:SourceIp":"10.0.0.0/8"}"#, "IpAddress"),
+        (r#""ForSomeValue:StringEquals":{"kms:KeySpec":"x"}"#, "ForSomeValue:StringEquals"),
+        (r#""NullIfExists":{"kms:KeySpec":"true"}"#, "NullIfExists"),
+        (r#""ForAnyValue:Null":{"kms:KeySpec":"true"}"#, "ForAnyValue:Null"),
+        (r#""StringEquals":{}"#, "StringEquals"),
+        (r#""StringEquals":"x""#, "StringEquals"),
+        (r#""StringEquals":{"kms:KeySpe":"x"}"#, "StringEquals.kms:KeySpe"),
+        (r#""StringEquals":{"kms:KeySpecs":"x"}"#, "StringEquals.kms:KeySpecs"),
+        (r#""StringEquals":{"kms:EncryptionContext:":"x"}"#, "StringEquals.kms:EncryptionContext:"),
+        (
+            r#""StringEquals":{"kms:EncryptionContext:é":"x"}"#,
+            "StringEquals.kms:EncryptionContext:é",
+        ),
+        (
+            r#""StringEquals":{"kms:RecipientAttestation:PCR32":"ab"}"#,
+            "StringEquals.kms:RecipientAttestation:PCR32",
+        ),
+        (
+            r#""StringEquals":{"kms:RecipientAttestation:PCR03":"ab"}"#,
+            "StringEquals.kms:RecipientAttestation:PCR03",
+        ),
+        (
+            r#""StringEquals":{"kms:RecipientAttestation:PCR3":"AB"}"#,
+            "StringEquals.kms:RecipientAttestation:PCR3",
+        ),
+        (
+            r#""StringEquals":{"kms:RecipientAttestation:PCR3":["ab","a*"]}"#,
+            "StringEquals.kms:RecipientAttestation:PCR3[1]",
+        ),
+        (
+            r#""StringEqualsIgnoreCase":{"kms:EncryptionContext:a":"é"}"#,
+            "StringEqualsIgnoreCase.kms:EncryptionContext:a",
+        ),
+        (
+            r#""StringEquals":{"kms:EncryptionContextKeys":"a"}"#,
+            "StringEquals.kms:EncryptionContextKeys",
+        ),
+        (r#""StringEquals":{"kms:KeySpec":[]}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":{}}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":["a",null]}"#, "StringEquals.kms:KeySpec[1]"),
+        (r#""StringEquals":{"kms:KeySpec":"${aws:username}"}"#, "StringEquals.kms:KeySpec"),
+        (r#""Null":{"kms:KeySpec":"yes"}"#, "Null.kms:KeySpec"),
+        (r#""Bool":{"aws:SecureTransport":"1"}"#, "Bool.aws:SecureTransport"),
+        (r#""Bool":{"kms:KeySpec":"true"}"#, "Bool.kms:KeySpec"),
+    ] {
+        let document = under("Allow", condition);
+        let expected = format!("Statement[0].Condition.{place}");
+        assert_eq!(place_of(&document), expected, "{document}");
+    }
+}
+
+/// In the old version of the language `${…}` is text.
+#[test]
+fn variables_mean_nothing_in_the_old_version() {
+    let document = under("Allow", r#""StringEquals":{"kms:EncryptionContext:a":"${b}"}"#)
+        .replace("2012-10-17", "2008-10-17");
+    let mut request = request("kms:Decrypt", USER);
+    request.encryption_context = pairs(&[("a", "${b}")]);
+    assert_eq!(ask(&document, &request), Decision::Allow);
+}
+
+/// The policy that AWS gives to a key that is made without one.
+#[test]
+fn the_default_key_policy_of_aws() {
+    let document = r#"{
+        "Version": "2012-10-17",
+        "Id": "key-default-1",
+        "Statement": [{
+            "Sid": "Enable IAM User Permissions",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
+            "Action": "kms:*",
+            "Resource": "*"
+        }]
+    }"#;
+    assert_eq!(ask(document, &request("kms:PutKeyPolicy", ROOT)), Decision::Allow);
+    assert_eq!(ask(document, &request("kms:PutKeyPolicy", USER)), Decision::NoOpinion);
+}
