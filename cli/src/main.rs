@@ -1,3 +1,66 @@
 //! The sekisho command: run a development service, verify attestations, write policies.
 
-fn main() {}
+mod attest;
+mod demo;
+mod dev;
+mod dev_document;
+mod endpoint;
+mod failure;
+mod https;
+mod measurement;
+mod service;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+
+/// A key management service that runs inside an enclave, speaks the AWS KMS API, and releases
+/// keys only to callers whose attestation their policy accepts.
+#[derive(Parser)]
+#[command(name = "sekisho", version, infer_subcommands = false)]
+struct Sekisho {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Dev(dev::Arguments),
+    Demo(demo::Arguments),
+    DevDocument(dev_document::Arguments),
+    #[command(subcommand)]
+    Attest(attest::Command),
+    /// The host of `sekisho dev`.
+    #[command(hide = true)]
+    InternalHost,
+    /// The worker of `sekisho dev`.
+    #[command(hide = true)]
+    InternalWorker,
+}
+
+fn main() -> ExitCode {
+    let ended = match Sekisho::parse().command {
+        Command::InternalHost => return service::host::run(),
+        Command::InternalWorker => return service::worker::run(),
+        Command::DevDocument(arguments) => dev_document::run(arguments),
+        Command::Dev(arguments) => block_on(dev::run(arguments)),
+        Command::Demo(arguments) => block_on(demo::run(arguments)),
+        Command::Attest(command) => block_on(attest::run(command)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::failed)?
+        .block_on(command)
+}

@@ -1,0 +1,307 @@
+//! `sekisho attest connect`: who is at the other end of a TLS connection, by attestation.
+//!
+//! The service is asked for a fresh document over a connection whose certificate nobody vouches
+//! for. The document vouches: it carries our nonce, names the key of this very connection, and
+//! binds the certificate authority from which the connection's certificate comes. That authority
+//! is then all that an AWS client has to trust.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use sekisho_attestation::{
+    Expectation, PcrValue, Rejection, Timestamp, TrustAnchors, VerifiedDocument, Verifier,
+};
+use sekisho_enclave::{AttestationBinding, UnsealProvider};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::https::{self, HttpsError};
+use crate::measurement::{anchors, expectation, parse_pcr};
+use crate::service::folder::write_public;
+use crate::service::identity::{RandomUnavailable, random};
+
+const EXAMPLES: &str = "\
+Examples:
+  A service in a Nitro enclave, whose image has this PCR0; then any AWS client:
+    sekisho attest connect https://kms.example:8443 --pcr 0=3f0a… --ca-out ca.pem
+    AWS_CA_BUNDLE=ca.pem AWS_ENDPOINT_URL_KMS=https://kms.example:8443 aws kms list-keys
+
+  A service of `sekisho dev`, which proves nothing about hardware:
+    sekisho attest connect https://127.0.0.1:8443 --any-measurement \\
+      --root ~/.local/share/sekisho/dev/development-root.pem --ca-out ca.pem
+
+Exit status: 0 verified, 1 refused, 2 wrong usage.";
+
+/// Find out by attestation who is at the other end of a TLS connection, and whom to trust for it.
+///
+/// Asks the service for a fresh document over a connection whose certificate nobody vouches for
+/// yet, verifies the document, that it names the key of this very connection, and that the
+/// certificate comes from the authority that the document binds. Only then is that authority
+/// written, for AWS_CA_BUNDLE.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The service: https://<host>[:<port>].
+    #[arg(value_name = "URL")]
+    endpoint: Endpoint,
+
+    /// A register and the value that it must have, 96 hexadecimal digits; repeatable.
+    #[arg(long = "pcr", value_name = "N=HEX", value_parser = parse_pcr)]
+    pcrs: Vec<(u8, PcrValue)>,
+
+    /// Accept any code, as long as the document is genuine.
+    #[arg(long)]
+    any_measurement: bool,
+
+    /// Accept an enclave in debug mode, whose measurements prove nothing.
+    #[arg(long)]
+    allow_debug: bool,
+
+    /// A root to trust instead of AWS's, PEM or DER; repeatable.
+    #[arg(long = "root", value_name = "FILE")]
+    roots: Vec<PathBuf>,
+
+    /// Where to write the service's certificate authority, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_out: PathBuf,
+
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Connects, verifies and writes the authority.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let mut expectation = expectation(&arguments.pcrs, arguments.any_measurement)?;
+    if arguments.allow_debug {
+        expectation = expectation.allow_debug();
+    }
+    let anchors = anchors(&arguments.roots)?;
+    let service = attest(&arguments.endpoint, anchors, expectation)
+        .await
+        .map_err(|error| Failure::failed(format_args!("{}: {error}", arguments.endpoint)))?;
+    let out = &arguments.ca_out;
+    write_public(out, service.service_ca_pem().as_bytes())
+        .map_err(|error| Failure::failed(format_args!("{}: {error}", out.display())))?;
+    if arguments.json {
+        println!("{}", service.to_json());
+    } else {
+        print!("{}", service.to_text());
+        println!("its authority is in {}", out.display());
+    }
+    Ok(())
+}
+
+/// As many bytes as the digest of a nonce would have; the service takes 16 to 64.
+const NONCE_LENGTH: usize = 32;
+/// The columns of a certificate in PEM (RFC 7468 §2).
+const PEM_COLUMNS: usize = 64;
+
+/// A service whose attestation was verified over a connection that ends in it.
+#[derive(Debug)]
+pub(crate) struct AttestedService {
+    pub(crate) document: VerifiedDocument,
+    pub(crate) binding: AttestationBinding,
+    /// The authority that the document binds, DER.
+    service_ca: CertificateDer<'static>,
+}
+
+impl AttestedService {
+    /// The authority in PEM: this one certificate, whatever else the service sent.
+    pub(crate) fn service_ca_pem(&self) -> String {
+        pem(&self.service_ca)
+    }
+
+    /// Whether the root key came from a file that others can read.
+    fn is_development(&self) -> bool {
+        self.binding.unseal == UnsealProvider::DevelopmentFile.name()
+    }
+
+    fn time(&self) -> String {
+        let milliseconds = i128::from(self.document.timestamp().as_millis());
+        OffsetDateTime::from_unix_timestamp_nanos(milliseconds * 1_000_000)
+            .ok()
+            .and_then(|time| time.format(&Rfc3339).ok())
+            .unwrap_or_else(|| self.document.timestamp().to_string())
+    }
+
+    /// Registers that hold something, in hexadecimal.
+    fn pcrs(&self) -> BTreeMap<u8, String> {
+        let used = self.document.pcrs().iter().filter(|(_, value)| !value.is_zero());
+        used.map(|(index, value)| (index.get(), value.to_string())).collect()
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        json!({
+            "module_id": self.document.module_id(),
+            "timestamp": self.time(),
+            "debug": self.document.is_debug(),
+            "pcrs": self.pcrs(),
+            "unseal": self.binding.unseal,
+            "development": self.is_development(),
+            "boot_configuration_sha384": hex::encode(self.binding.boot_configuration_sha384),
+            "service_ca_sha256": hex::encode(self.binding.service_ca_sha256),
+            "journal": {
+                "sequence": self.binding.journal_sequence,
+                "hash": hex::encode(self.binding.journal_hash),
+            },
+        })
+    }
+
+    /// For a person.
+    fn to_text(&self) -> String {
+        let mut text = format!("verified: {} at {}\n", self.document.module_id(), self.time());
+        for (index, value) in self.pcrs() {
+            text.push_str(&format!("  PCR{index:<3} {value}\n"));
+        }
+        text.push_str(&format!(
+            "  unsealed by {}\n  journal entry {} ({})\n",
+            self.binding.unseal,
+            self.binding.journal_sequence,
+            hex::encode(self.binding.journal_hash),
+        ));
+        if self.document.is_debug() {
+            text.push_str(
+                "WARNING: the enclave is in debug mode: its measurements prove nothing\n",
+            );
+        }
+        if self.is_development() {
+            text.push_str(
+                "WARNING: a development service: its root key is a file, and whoever can read it \
+                 can read every key\n",
+            );
+        }
+        text
+    }
+}
+
+/// What `GET /attestation` answers.
+#[derive(Deserialize)]
+struct Attestation {
+    /// base64
+    document: String,
+    /// PEM
+    service_ca: String,
+}
+
+/// Asks the service at `endpoint` for a document and verifies it against `expectation`, to which
+/// the nonce is added, and that it speaks of the connection on which it came.
+///
+/// What is not checked: the journal's checkpoint, for which one must have seen an earlier one.
+///
+/// # Errors
+/// The first rule that failed, in the order in which they are listed in [`ConnectError`].
+pub(crate) async fn attest(
+    endpoint: &Endpoint,
+    anchors: TrustAnchors,
+    expectation: Expectation,
+) -> Result<AttestedService, ConnectError> {
+    let mut nonce = [0; NONCE_LENGTH];
+    random(&mut nonce)?;
+    let answer =
+        https::get(endpoint, &format!("/attestation?nonce={}", hex::encode(nonce))).await?;
+    let now = Timestamp::try_from(std::time::SystemTime::now()).map_err(|_| ConnectError::Clock)?;
+    let (document, service_ca) = decode(&answer.body)?;
+    let document = Verifier::new(anchors).verify(&document, now, &expectation.nonce(nonce))?;
+    let binding = bind(endpoint, &answer.leaf, &document, &service_ca, UnixTime::now())?;
+    Ok(AttestedService { document, binding, service_ca })
+}
+
+fn decode(body: &[u8]) -> Result<(Vec<u8>, CertificateDer<'static>), ConnectError> {
+    let Attestation { document, service_ca } =
+        serde_json::from_slice(body).map_err(|_| ConnectError::Answer)?;
+    let document = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, document)
+        .map_err(|_| ConnectError::Answer)?;
+    let service_ca =
+        CertificateDer::from_pem_slice(service_ca.as_bytes()).map_err(|_| ConnectError::Answer)?;
+    Ok((document, service_ca))
+}
+
+/// That a verified document speaks of this leaf and this authority, and the one of the other.
+fn bind(
+    endpoint: &Endpoint,
+    leaf: &CertificateDer<'_>,
+    document: &VerifiedDocument,
+    service_ca: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<AttestationBinding, ConnectError> {
+    let leaf = webpki::EndEntityCert::try_from(leaf).map_err(ConnectError::Leaf)?;
+    if document.public_key() != Some(leaf.subject_public_key_info().as_ref()) {
+        return Err(ConnectError::OtherConnection);
+    }
+    let binding = document
+        .user_data()
+        .and_then(|user_data| AttestationBinding::from_user_data(user_data).ok())
+        .ok_or(ConnectError::NoBinding)?;
+    if binding.service_ca_sha256[..] != Sha256::digest(service_ca)[..] {
+        return Err(ConnectError::OtherAuthority);
+    }
+    let anchor = webpki::anchor_from_trusted_cert(service_ca).map_err(ConnectError::Authority)?;
+    leaf.verify_for_usage(
+        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.all,
+        &[anchor],
+        &[],
+        now,
+        webpki::KeyUsage::server_auth(),
+        None,
+        None,
+    )
+    .map_err(ConnectError::Leaf)?;
+    leaf.verify_is_valid_for_subject_name(endpoint.server_name())
+        .map_err(|_| ConnectError::Name(endpoint.host().to_owned()))?;
+    Ok(binding)
+}
+
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for (index, character) in base64.chars().enumerate() {
+        if index > 0 && index % PEM_COLUMNS == 0 {
+            text.push('\n');
+        }
+        text.push(character);
+    }
+    text.push_str("\n-----END CERTIFICATE-----\n");
+    text
+}
+
+/// Why a service is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    #[error(transparent)]
+    Https(#[from] HttpsError),
+    #[error("this machine's clock is before 1970 or far after")]
+    Clock,
+    #[error("the answer is not an attestation: a document in base64 and a certificate in PEM")]
+    Answer,
+    #[error("{rule}: {0}", rule = .0.rule())]
+    Rejected(#[from] Rejection),
+    #[error(
+        "connection-key: the document is for another TLS connection: it does not name the key of this one"
+    )]
+    OtherConnection,
+    #[error("binding: the document's user data are not those of a Sekisho service")]
+    NoBinding,
+    #[error(
+        "service-ca: the document binds another certificate authority than the one sent with it"
+    )]
+    OtherAuthority,
+    #[error("service-ca: not a certificate: {0}")]
+    Authority(webpki::Error),
+    #[error("leaf: the connection's certificate does not come from the attested authority: {0}")]
+    Leaf(webpki::Error),
+    #[error(
+        "leaf-name: the connection's certificate is not for {0}, and AWS clients would refuse it"
+    )]
+    Name(String),
+}

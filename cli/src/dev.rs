@@ -1,0 +1,192 @@
+//! `sekisho dev`: a service on this machine, for development.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::service::folder::{Folder, Wanted};
+use crate::service::identity::{Account, Region, User};
+use crate::service::processes::Log;
+use crate::service::{Options, Service, default_folder};
+
+const EXAMPLES: &str = "\
+Examples:
+  Start it, and in another terminal let the AWS CLI find it:
+    sekisho dev
+    . ~/.local/share/sekisho/dev/env && aws kms create-key
+
+  With two users beside the account's root, each a profile of the credentials file:
+    sekisho dev --user alice --user bob
+    AWS_PROFILE=alice aws kms list-keys
+
+  In a folder of its own, on any free port, for a program:
+    sekisho dev --data-dir ./kms --listen 127.0.0.1:0 --json
+
+  Forget everything that was kept:
+    sekisho dev --reset";
+
+/// Run a service on this machine, for development.
+///
+/// Starts the untrusted host and the worker as two processes, with an emulated NSM in place of
+/// the device, verifies the worker's attestation through the host, and prints what an AWS client
+/// needs in its environment. Ctrl-C stops both. A second start finds the keys of the first.
+///
+/// It proves nothing about hardware: the root key is in a file, the worker is a plain process, and
+/// whoever can read the data folder can read every key.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The folder for keys, credentials and the store [default: sekisho/dev under XDG_DATA_HOME
+    /// or ~/.local/share].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Where AWS clients connect; port 0 takes any that is free.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+
+    /// The region in ARNs and signatures; fixed when the folder is made [default: us-east-1].
+    #[arg(long)]
+    region: Option<Region>,
+
+    /// The account, twelve digits; fixed when the folder is made [default: 000000000000].
+    #[arg(long)]
+    account: Option<Account>,
+
+    /// An IAM user with an access key of its own; repeatable, and kept for later starts.
+    #[arg(long = "user", value_name = "NAME")]
+    users: Vec<User>,
+
+    /// Remove what an earlier start made in the folder, and exit.
+    #[arg(long)]
+    reset: bool,
+
+    /// Print one line of JSON when the service is ready, instead of text.
+    #[arg(long)]
+    json: bool,
+
+    /// Let the host write every byte that it carries to files in this folder.
+    #[arg(long, value_name = "DIR")]
+    record_traffic: Option<PathBuf>,
+}
+
+/// Runs until Ctrl-C or SIGTERM, or until host or worker ends.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let path = arguments.data_dir.or_else(default_folder).ok_or_else(|| {
+        Failure::usage("neither XDG_DATA_HOME nor HOME says where data belong: give --data-dir")
+    })?;
+    if arguments.reset {
+        return Folder::reset(&path).map_err(Failure::failed);
+    }
+
+    // From here on a signal means: stop in order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let stopped = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(stopped);
+
+    let wanted = Wanted { region: arguments.region, account: arguments.account };
+    let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
+    let options = Options {
+        listen: arguments.listen,
+        users: arguments.users,
+        record_traffic: arguments.record_traffic,
+        log: Log::Stderr,
+    };
+    let mut service = tokio::select! {
+        service = Service::start(folder, options) => service.map_err(Failure::failed)?,
+        () = &mut stopped => return Ok(()),
+    };
+    announce(&service, arguments.json).map_err(Failure::failed)?;
+
+    tokio::select! {
+        error = service.failed() => {
+            // The other one is stopped too; the first failure is the one to tell.
+            let _ = service.stop().await;
+            Err(Failure::failed(error))
+        }
+        () = &mut stopped => service.stop().await.map_err(Failure::failed),
+    }
+}
+
+fn announce(service: &Service, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        serde_json::to_writer(&mut out, &ready(service))?;
+        writeln!(out)?;
+    } else {
+        out.write_all(text(service).as_bytes())?;
+    }
+    out.flush()
+}
+
+fn ready(service: &Service) -> serde_json::Value {
+    let folder = service.folder();
+    let settings = folder.settings();
+    let attested = service.attested();
+    json!({
+        "endpoint": service.endpoint().to_string(),
+        "data_dir": folder.path(),
+        "environment": service.environment().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "environment_file": folder.environment(),
+        "credentials": folder.credentials(),
+        "principals": service
+            .credentials()
+            .iter()
+            .map(|credential| json!({
+                "profile": credential.profile(),
+                "arn": credential.principal_arn(&settings.account),
+                "access_key_id": credential.access_key_id,
+            }))
+            .collect::<Vec<_>>(),
+        "development_root": folder.development_root(),
+        "ca": folder.ca(),
+        "attestation": attested.to_json(),
+        "development": true,
+    })
+}
+
+fn text(service: &Service) -> String {
+    let folder = service.folder();
+    let settings = folder.settings();
+    let mut text = format!(
+        "\
+Sekisho serves AWS KMS at {endpoint}
+
+  FOR DEVELOPMENT. The NSM is emulated and proves nothing about hardware; the root key is
+  a file. Whoever can read {data} can read every key.
+
+  The worker's attestation was verified over this endpoint: module {module},
+  journal entry {sequence}.
+
+  Profiles in the credentials file:
+",
+        endpoint = service.endpoint(),
+        data = folder.path().display(),
+        module = service.attested().document.module_id(),
+        sequence = service.attested().binding.journal_sequence,
+    );
+    for credential in service.credentials() {
+        text.push_str(&format!(
+            "    {:<12} {}\n",
+            credential.profile(),
+            credential.principal_arn(&settings.account)
+        ));
+    }
+    text.push_str("\nFor AWS clients:\n\n");
+    text.push_str(&service.environment_file());
+    text.push_str(&format!(
+        "\nThe same lines are in {}. Ctrl-C stops the service.\n",
+        folder.environment().display()
+    ));
+    text
+}

@@ -1,0 +1,162 @@
+//! One GET over a TLS 1.3 connection whose certificate nobody vouches for yet.
+//!
+//! The peer proves possession of the leaf's key, as in any handshake, and nothing else: the
+//! caller gets the leaf together with the answer and has to find out whose it is.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::endpoint::Endpoint;
+
+/// An attestation document has at most 16 KiB (5 to 6 in practice), in base64 a third more, and
+/// a certificate beside it.
+const BODY_LIMIT: usize = 64 * 1024;
+/// For connecting, the handshake and the answer together.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a peer answered, and the certificate under whose key it did.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The TLS leaf of this connection, DER.
+    pub(crate) leaf: CertificateDer<'static>,
+    pub(crate) body: Bytes,
+}
+
+/// GETs `path` from `endpoint` over a fresh connection.
+pub(crate) async fn get(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError> {
+    tokio::time::timeout(TIME_LIMIT, exchange(endpoint, path))
+        .await
+        .map_err(|_| HttpsError::Late)?
+}
+
+async fn exchange(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError> {
+    let stream = TcpStream::connect((endpoint.host(), endpoint.port()))
+        .await
+        .map_err(HttpsError::Connect)?;
+    let stream = TlsConnector::from(Arc::new(configuration()?))
+        .connect(endpoint.server_name().clone(), stream)
+        .await
+        .map_err(HttpsError::Handshake)?;
+    let leaf = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .ok_or(HttpsError::NoCertificate)?
+        .clone()
+        .into_owned();
+
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(path)
+        .header(header::HOST, endpoint.authority())
+        .header(header::ACCEPT, "application/json")
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(HttpsError::Body)?
+        .to_bytes();
+    drop(sender);
+    connection.abort();
+    if status != StatusCode::OK {
+        return Err(HttpsError::Status(status));
+    }
+    Ok(Answer { leaf, body })
+}
+
+fn configuration() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut configuration = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PossessionOnly(provider)))
+        .with_no_client_auth();
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(configuration)
+}
+
+/// Accepts any certificate whose key signed this handshake.
+///
+/// Safe only because the attestation document fetched over the connection names this key.
+#[derive(Debug)]
+struct PossessionOnly(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for PossessionOnly {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(PeerIncompatible::Tls12NotOfferedOrEnabled.into())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpsError {
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    #[error("no TLS 1.3 connection: {0}")]
+    Handshake(io::Error),
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    #[error("the peer showed no certificate")]
+    NoCertificate,
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Request(#[from] hyper::http::Error),
+    #[error("the answer cannot be read: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the service answered {0}")]
+    Status(StatusCode),
+    #[error("no answer within {} s", TIME_LIMIT.as_secs())]
+    Late,
+}

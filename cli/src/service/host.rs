@@ -1,0 +1,37 @@
+//! `sekisho internal-host`: the host of a development service, in a process of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use sekisho_host::Config;
+use sekisho_wire::Address;
+use serde::{Deserialize, Serialize};
+
+use super::channel::ParentGone;
+use super::processes::{Child, Ended};
+
+/// What the host is told. Nothing of it is secret.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HostParameters {
+    pub(crate) listen: SocketAddr,
+    pub(crate) worker: PathBuf,
+    pub(crate) store: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) record_traffic: Option<PathBuf>,
+}
+
+/// Runs the host until the parent closes stdin.
+pub(crate) fn run() -> ExitCode {
+    Child::run(serve)
+}
+
+async fn serve(parameters: HostParameters, child: Child, parent: ParentGone) -> Result<(), Ended> {
+    let HostParameters { listen, worker, store, data, record_traffic } = parameters;
+    let config = Config {
+        record_traffic,
+        ..Config::new(listen, Address::Unix { path: worker }, Address::Unix { path: store }, data)
+    };
+    let ready = |address: SocketAddr| child.ready(&address.to_string());
+    sekisho_host::run(config, ready, parent.wait()).await.map_err(Ended::new)
+}

@@ -1,0 +1,86 @@
+//! `sekisho internal-worker`: the worker of a development service, in a process of its own.
+//!
+//! The same library as the shipped worker, with an emulated NSM in the device's place.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use sekisho_enclave::{Boot, BootConfiguration, BootCredential, RootKey, UnsealProvider};
+use sekisho_wire::Address;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::channel::ParentGone;
+use super::nsm::Development;
+use super::processes::{Child, Ended};
+
+/// What the worker is told: over stdin, because most of it is secret.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct WorkerParameters {
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) root_key: Zeroizing<[u8; 32]>,
+    pub(crate) credentials: Vec<AccessKey>,
+    /// The development root with whose key the emulated NSM signs, PEM.
+    pub(crate) development_pki: Zeroizing<String>,
+    pub(crate) listen: PathBuf,
+    pub(crate) store: PathBuf,
+}
+
+/// One access key and whose it is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AccessKey {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: Zeroizing<String>,
+    pub(crate) principal_arn: String,
+}
+
+/// The boot configuration of a development service; its digest is in PCR16.
+pub(crate) fn configuration(
+    region: &str,
+    account: &str,
+    caller_root: Vec<u8>,
+) -> BootConfiguration {
+    BootConfiguration {
+        region: region.to_owned(),
+        account: account.to_owned(),
+        unseal: UnsealProvider::DevelopmentFile,
+        caller_roots: vec![caller_root],
+        names: Vec::new(),
+    }
+}
+
+/// Runs the worker until the parent closes stdin.
+pub(crate) fn run() -> ExitCode {
+    Child::run(serve)
+}
+
+async fn serve(
+    parameters: WorkerParameters,
+    child: Child,
+    parent: ParentGone,
+) -> Result<(), Ended> {
+    let WorkerParameters { region, account, root_key, credentials, development_pki, listen, store } =
+        parameters;
+    let development = Development::from_pem(&development_pki).map_err(Ended::new)?;
+    let credentials = credentials
+        .into_iter()
+        .map(|AccessKey { access_key_id, secret_access_key, principal_arn }| BootCredential {
+            access_key_id,
+            secret_access_key,
+            principal_arn,
+        })
+        .collect();
+    let boot = Boot {
+        configuration: configuration(&region, &account, development.root_der().to_vec()),
+        nsm: Arc::new(development.worker_nsm()),
+        root_key: Some(RootKey::from_bytes(&root_key)),
+        credentials,
+        listen: Address::Unix { path: listen.clone() },
+        store: Address::Unix { path: store },
+    };
+    drop(root_key);
+    let ready = || child.ready(&listen.to_string_lossy());
+    sekisho_enclave::run(boot, ready, parent.wait()).await.map_err(Ended::new)
+}
