@@ -22,6 +22,8 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct Journal {
     path: PathBuf,
+    /// Replaced in tests, by one whose disk fails.
+    open: fn(&Path) -> Result<Database, redb::Error>,
     /// `None` after a failure, until it can be opened again.
     database: RwLock<Option<Database>>,
 }
@@ -29,8 +31,15 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens the database, or makes it.
     pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
-        let database = open_database(path)?;
-        Ok(Self { path: path.to_owned(), database: RwLock::new(Some(database)) })
+        Self::open_with(path, open_file)
+    }
+
+    fn open_with(
+        path: &Path,
+        open: fn(&Path) -> Result<Database, redb::Error>,
+    ) -> Result<Self, redb::Error> {
+        let database = prepared(open(path)?)?;
+        Ok(Self { path: path.to_owned(), open, database: RwLock::new(Some(database)) })
     }
 
     /// The newest entry's sequence number.
@@ -148,7 +157,7 @@ impl Journal {
         {
             let mut guard = self.database.write().unwrap_or_else(PoisonError::into_inner);
             if guard.is_none() {
-                *guard = Some(open_database(&self.path)?);
+                *guard = Some(prepared((self.open)(&self.path)?)?);
                 info!("the journal is open again");
             }
         }
@@ -160,8 +169,12 @@ impl Journal {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, redb::Error> {
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+fn open_file(path: &Path) -> Result<Database, redb::Error> {
+    Ok(Database::builder().set_cache_size(CACHE_BYTES).create(path)?)
+}
+
+/// With its tables, so that reading them is no error before the first commit.
+fn prepared(database: Database) -> Result<Database, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(JOURNAL)?;
     transaction.open_table(RECORDS)?;
@@ -178,85 +191,5 @@ fn as_store_error(error: &redb::Error) -> StoreError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io;
-
-    fn journal(folder: &tempfile::TempDir) -> Journal {
-        Journal::open(&folder.path().join("journal")).unwrap()
-    }
-
-    fn key(n: u8) -> RecordKey {
-        RecordKey([n; 16])
-    }
-
-    fn commit(sequence: u64, record: u8) -> Commit {
-        let entry = sequence.to_be_bytes().to_vec();
-        Commit { sequence, entry, puts: vec![(key(record), vec![record])], deletes: vec![] }
-    }
-
-    #[test]
-    fn committed_and_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = journal(&folder);
-        assert_eq!(first.head(), Ok(0));
-        assert_eq!(first.commit(&[commit(1, 7), commit(2, 8)]), [Ok(()), Ok(())]);
-        let delete = Commit { deletes: vec![key(7), key(9)], ..commit(3, 8) };
-        assert_eq!(first.commit(&[delete]), [Ok(())]);
-        drop(first);
-        let second = journal(&folder);
-        assert_eq!(second.head(), Ok(3));
-        assert_eq!(second.get(key(7)), Ok(None));
-        assert_eq!(second.get(key(8)), Ok(Some(vec![8])));
-        let entries = |from, limit| {
-            second.entries(from, limit).unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>()
-        };
-        assert_eq!(entries(0, 9), [1, 2, 3]);
-        assert_eq!(entries(2, 1), [2]);
-        assert!(entries(4, 9).is_empty());
-        assert!(entries(1, 0).is_empty());
-    }
-
-    #[test]
-    fn only_the_next_sequence_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = journal(&folder);
-        for wrong in [0, 2, u64::MAX] {
-            let conflict = Err(StoreError::Conflict { head: 0 });
-            assert_eq!(journal.commit(&[commit(wrong, 1)]), [conflict]);
-        }
-        let answers = journal.commit(&[commit(1, 1), commit(1, 2), commit(2, 3), commit(4, 4)]);
-        let conflict = |head| Err(StoreError::Conflict { head });
-        assert_eq!(answers, [Ok(()), conflict(1), Ok(()), conflict(2)]);
-        for (n, there) in [(1, true), (2, false), (3, true), (4, false)] {
-            assert_eq!(journal.get(key(n)).unwrap().is_some(), there);
-        }
-    }
-
-    #[test]
-    fn a_page_is_bounded_by_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = journal(&folder);
-        for sequence in 1..=4 {
-            let entry = vec![0; MAX_PAGE_BYTES * 2 / 3];
-            let commit = Commit { sequence, entry, ..Commit::default() };
-            assert_eq!(journal.commit(&[commit]), [Ok(())]);
-        }
-        assert_eq!(journal.entries(1, 99).unwrap().len(), 1);
-        assert_eq!(journal.entries(4, 99).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn closed_by_a_failure_and_opened_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = journal(&folder);
-        assert_eq!(journal.commit(&[commit(1, 1)]), [Ok(())]);
-        let full = redb::Error::Io(io::ErrorKind::StorageFull.into());
-        assert_eq!(
-            journal.settle(&[commit(1, 1), commit(2, 2)], &full),
-            [Err(StoreError::Unavailable), Err(StoreError::Full)]
-        );
-        assert_eq!(journal.commit(&[commit(2, 2)]), [Ok(())]);
-        assert_eq!(journal.head(), Ok(2));
-    }
-}
+#[path = "journal_tests.rs"]
+mod tests;
