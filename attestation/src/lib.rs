@@ -45,6 +45,7 @@ mod path;
 mod document;
 mod expectation;
 mod rejection;
+mod unverified;
 mod verifier;
 
 pub use anchors::{InvalidAnchors, TrustAnchors};
@@ -55,4 +56,5 @@ pub use expectation::Expectation;
 pub use pcr::{InvalidPcrValue, InvalidPcrs, PcrIndex, PcrValue, Pcrs};
 pub use rejection::{Field, Place, Position, Rejection};
 pub use timestamp::Timestamp;
+pub use unverified::{CertificateClaims, Unreadable, UnverifiedCertificate, UnverifiedDocument};
 pub use verifier::Verifier;
