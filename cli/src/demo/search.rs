@@ -128,8 +128,10 @@ mod tests {
 
     #[test]
     fn what_two_haystacks_share_is_seen() {
-        let stored = haystack(b"header SEALED-ENTRY-NUMBER-ONE trailer");
-        assert!(stored.shares(&haystack(b"SEALED-E"), 8));
-        assert!(!stored.shares(&haystack(b"SEALED-F"), 8));
+        let of = |bytes: &[u8]| Haystack(vec![bytes.to_vec()]);
+        let stored = of(b"header SEALED-ENTRY-NUMBER-ONE trailer");
+        assert!(stored.shares(&of(b"SEALED-E"), 8));
+        assert!(!stored.shares(&of(b"SEALED-F"), 8));
+        assert!(!stored.shares(&of(b"SEALED"), 8));
     }
 }

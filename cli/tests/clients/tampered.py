@@ -28,7 +28,9 @@ def signed(operation, body, at=None):
     with mock.patch("botocore.auth.get_current_datetime", return_value=now):
         SigV4Auth(credentials, "kms", region).add_auth(request)
     prepared = request.prepare()
-    return dict(prepared.headers), prepared.body
+    # The length is not signed, and is that of the body as it is sent.
+    headers = {name: value for name, value in prepared.headers.items() if name != "Content-Length"}
+    return headers, prepared.body
 
 
 def send(headers, body, method="POST", path="/"):

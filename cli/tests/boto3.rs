@@ -1,0 +1,55 @@
+//! boto3, unmodified, over TLS through the relay. What is expected stands in `clients/*.py`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod running;
+
+use running::{Service, folder};
+
+fn script(name: &str) {
+    let folder = folder();
+    Service::start(folder.path()).python(name, &[]);
+}
+
+#[test]
+fn what_goes_in_comes_out() {
+    script("symmetric.py");
+}
+
+#[test]
+fn keys_and_aliases_are_listed() {
+    script("listing.py");
+}
+
+#[test]
+fn the_policy_of_a_key_decides() {
+    script("policies.py");
+}
+
+#[test]
+fn errors_are_those_of_aws() {
+    script("errors.py");
+}
+
+#[test]
+fn a_tampered_request_is_not_obeyed() {
+    script("tampered.py");
+}
+
+#[test]
+fn an_attested_caller_gets_what_only_its_key_opens() {
+    script("attested.py");
+}
+
+#[test]
+fn a_second_start_finds_the_keys_of_the_first() {
+    let (data, state) = (folder(), folder());
+    let state = state.path().join("state.json");
+    let state = state.to_str().expect("a path in UTF-8");
+    let first = Service::start(data.path());
+    first.python("restarted.py", &["make", state]);
+    assert_eq!(first.stop(), Some(0));
+    let second = Service::start(data.path());
+    second.python("restarted.py", &["find", state]);
+    assert_eq!(second.stop(), Some(0));
+}

@@ -1,0 +1,187 @@
+//! A running `sekisho dev` in a temporary folder, and clients that are not ours.
+
+#![allow(dead_code, reason = "each test file uses its part of it")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The built command.
+pub(crate) const SEKISHO: &str = env!("CARGO_BIN_EXE_sekisho");
+
+/// For a service to end after it was asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running service. Dropping it stops it.
+pub(crate) struct Service {
+    child: Option<Child>,
+    /// What it said when it was ready.
+    pub(crate) ready: Value,
+}
+
+impl Service {
+    /// Starts a service in `folder` with the users that the client scripts know.
+    pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &["--user", "alice", "--user", "bob"])
+    }
+
+    /// Starts a service in `folder` on a free port.
+    pub(crate) fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(SEKISHO)
+            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sekisho dev starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its stdout is a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("it says something");
+        let ready = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("it is not ready: {:?}", child.wait()));
+        Self { child: Some(child), ready }
+    }
+
+    /// A string of what the service said when it was ready.
+    pub(crate) fn said(&self, pointer: &str) -> String {
+        let found = self.ready.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("no {pointer} in {}", self.ready)).to_owned()
+    }
+
+    /// `https://127.0.0.1:<port>`
+    pub(crate) fn endpoint(&self) -> String {
+        self.said("/endpoint")
+    }
+
+    /// A program with what the service says that AWS clients need, and nothing else of AWS's.
+    pub(crate) fn client(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("AWS_") {
+                command.env_remove(name);
+            }
+        }
+        let environment = self.ready.pointer("/environment").and_then(Value::as_object);
+        for (name, value) in environment.expect("an environment") {
+            command.env(name, value.as_str().expect("a string"));
+        }
+        command
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/nonexistent")
+            .env("AWS_PAGER", "")
+            .env("NO_PROXY", "*")
+            .env("SEKISHO", SEKISHO)
+            .env("SEKISHO_DATA", self.said("/data_dir"));
+        command
+    }
+
+    /// Runs a script of `cli/tests/clients` and wants it to succeed.
+    pub(crate) fn python(&self, script: &str, arguments: &[&str]) {
+        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        let output = self
+            .client(venv("python3"))
+            .arg("-B")
+            .arg(clients.join(script))
+            .args(arguments)
+            .output()
+            .expect("Python runs");
+        assert!(output.status.success(), "{script}: {}", words(&output));
+    }
+
+    /// `aws kms <arguments>` as a profile of the service's.
+    pub(crate) fn aws(&self, profile: &str, arguments: &[&str]) -> Output {
+        self.client(venv("aws"))
+            .env("AWS_PROFILE", profile)
+            .args(["--output", "json", "kms"])
+            .args(arguments)
+            .output()
+            .expect("the AWS CLI runs")
+    }
+
+    /// The process id of `sekisho dev`.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Asks the service to stop, and returns its exit status.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.end("-TERM")
+    }
+
+    /// Waits for a service that ends by itself, and returns its exit status.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        wait(&mut child)
+    }
+
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        let mut child = self.child.take()?;
+        kill(signal, child.id());
+        wait(&mut child)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.end("-TERM");
+    }
+}
+
+/// Sends a signal to a process of ours.
+pub(crate) fn kill(signal: &str, id: u32) {
+    let status = Command::new("kill").args([signal, &id.to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+fn wait(child: &mut Child) -> Option<i32> {
+    let started = Instant::now();
+    while started.elapsed() < STOP_LIMIT {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = child.kill();
+    panic!("sekisho dev did not stop within {STOP_LIMIT:?}");
+}
+
+/// A program of the environment that `scripts/clients` makes.
+pub(crate) fn venv(program: &str) -> PathBuf {
+    let venv = std::env::var_os("SEKISHO_TEST_VENV").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-venv"),
+        PathBuf::from,
+    );
+    let path = venv.join("bin").join(program);
+    assert!(
+        path.exists(),
+        "{} is missing: run scripts/clients, or all tests by scripts/test",
+        path.display()
+    );
+    path
+}
+
+/// What a program said.
+pub(crate) fn words(output: &Output) -> String {
+    format!(
+        "{}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", words(&output));
+    output
+}
+
+/// A folder that goes away at the end.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
