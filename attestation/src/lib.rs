@@ -38,6 +38,7 @@ mod timestamp;
 
 mod anchors;
 pub mod backend;
+mod cache;
 mod certificate;
 mod name;
 mod path;

@@ -13,7 +13,6 @@ use crate::rejection::{Position, Rejection};
 use crate::timestamp::Timestamp;
 
 /// The certificate authorities of a document, verified down to the one that issues leaves.
-#[derive(Clone)]
 pub(crate) struct Issuer<Key> {
     key: Key,
     /// The DER of its subject.
@@ -23,7 +22,6 @@ pub(crate) struct Issuer<Key> {
 }
 
 /// A leaf certificate, verified up to a trust anchor.
-#[derive(Clone)]
 pub(crate) struct Leaf<Key> {
     pub(crate) key: Key,
     pub(crate) common_name: Box<str>,

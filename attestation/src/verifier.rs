@@ -1,4 +1,9 @@
+use core::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use crate::backend::{PureRust, SignatureAlgorithms};
+use crate::cache::ChainCache;
 use crate::cose::Envelope;
 use crate::document::VerifiedDocument;
 use crate::expectation::{Expectation, is_debug};
@@ -11,10 +16,14 @@ use crate::{Kind, TrustAnchors};
 /// Verifies attestation documents against trust anchors.
 ///
 /// The backend `B` verifies signatures: [`PureRust`], or `AwsLc` for servers.
-#[derive(Debug)]
+///
+/// Without a [cache](Self::with_cache) every document costs as many signature checks as it has
+/// certificates: five for AWS's, about a millisecond. A server that anyone can send documents to
+/// should limit how many of these a caller gets; [`Self::signature_checks`] tells beforehand.
 pub struct Verifier<B: SignatureAlgorithms = PureRust> {
     backend: B,
     anchors: TrustAnchors,
+    cache: Option<ChainCache<B::PublicKey>>,
 }
 
 impl Verifier<PureRust> {
@@ -27,7 +36,15 @@ impl Verifier<PureRust> {
 impl<B: SignatureAlgorithms> Verifier<B> {
     /// A verifier whose signatures are verified by `backend`.
     pub fn with_backend(anchors: TrustAnchors, backend: B) -> Self {
-        Self { backend, anchors }
+        Self { backend, anchors, cache: None }
+    }
+
+    /// With a cache of verified chains: of at most `capacity` CA bundles and as many leaves, about
+    /// ten kilobytes each at most. Answers are the same as without.
+    #[must_use]
+    pub fn with_cache(mut self, capacity: NonZeroUsize) -> Self {
+        self.cache = Some(ChainCache::new(capacity));
+        self
     }
 
     /// Verifies `document` as of the instant `at`, and that it meets `expectation`.
@@ -59,9 +76,44 @@ impl<B: SignatureAlgorithms> Verifier<B> {
         Ok(document)
     }
 
-    fn leaf(&self, payload: &Payload<'_>, at: Timestamp) -> Result<Leaf<B::PublicKey>, Rejection> {
-        let issuer = Issuer::verify(&self.backend, &self.anchors, &payload.cabundle, at)?;
-        issuer.verify_leaf(&self.backend, payload.certificate, at)
+    /// How many signatures [`Self::verify`] would check if it came to the last of them: one if the
+    /// leaf's chain is cached, two if its issuers' is, and otherwise as many as the document has
+    /// certificates below the root, and one.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of a document whose form alone is wrong, which costs no signature check.
+    pub fn signature_checks(&self, document: &[u8], at: Timestamp) -> Result<usize, Rejection> {
+        let envelope = Envelope::decode(document)?;
+        let payload = Payload::decode(envelope.payload)?;
+        let cache = self.cache.as_ref();
+        Ok(if cache.is_some_and(|cache| cache.leaf(&payload, at).is_some()) {
+            1
+        } else if cache.is_some_and(|cache| cache.issuer(&payload, at).is_some()) {
+            2
+        } else {
+            payload.cabundle.intermediates.len().saturating_add(2)
+        })
+    }
+
+    /// The document's leaf certificate, verified now or before.
+    fn leaf(
+        &self,
+        payload: &Payload<'_>,
+        at: Timestamp,
+    ) -> Result<Arc<Leaf<B::PublicKey>>, Rejection> {
+        let cache = self.cache.as_ref();
+        if let Some(leaf) = cache.and_then(|cache| cache.leaf(payload, at)) {
+            return Ok(leaf);
+        }
+        let issuer = match cache.and_then(|cache| cache.issuer(payload, at)) {
+            Some(issuer) => issuer,
+            None => Arc::new(Issuer::verify(&self.backend, &self.anchors, &payload.cabundle, at)?),
+        };
+        let leaf = Arc::new(issuer.verify_leaf(&self.backend, payload.certificate, at)?);
+        if let Some(cache) = cache {
+            cache.insert(payload, &issuer, &leaf);
+        }
+        Ok(leaf)
     }
 
     /// What the payload says, now that its signature is known to be the leaf's.
@@ -89,6 +141,15 @@ impl<B: SignatureAlgorithms> Verifier<B> {
             payload_sha384: self.backend.sha384(envelope.payload),
             not_after: leaf.validity.not_after,
         })
+    }
+}
+
+impl<B: SignatureAlgorithms> fmt::Debug for Verifier<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("anchors", &self.anchors)
+            .field("cached", &self.cache.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,16 @@
 //! The published vectors, and what every test over them needs.
 #![allow(
     dead_code,
+    unused_macros,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may stop at the first surprise, and uses what it needs of this"
 )]
+
+pub(crate) mod cbor;
+pub(crate) mod enclave;
 
 use std::path::PathBuf;
 
