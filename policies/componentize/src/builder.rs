@@ -174,6 +174,28 @@ fn run_rustc(arguments: &[&str]) -> Result<String, BuildError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// The root of the Cargo workspace that `folder` lies in.
+///
+/// # Errors
+///
+/// Cargo does not start, or finds none.
+pub fn workspace_of(folder: &Path) -> Result<PathBuf, BuildError> {
+    let program = program("CARGO", "cargo");
+    let output = Command::new(&program)
+        .current_dir(folder)
+        .args(["locate-project", "--workspace", "--message-format", "plain"])
+        .output()
+        .map_err(|source| BuildError::Start {
+            program: program.to_string_lossy().into_owned(),
+            source,
+        })?;
+    let manifest = String::from_utf8_lossy(&output.stdout);
+    match Path::new(manifest.trim()).parent() {
+        Some(workspace) if output.status.success() => Ok(workspace.into()),
+        _ => Err(BuildError::Failed { program: "cargo locate-project".into() }),
+    }
+}
+
 fn program(variable: &str, otherwise: &str) -> OsString {
     std::env::var_os(variable).unwrap_or_else(|| otherwise.into())
 }

@@ -9,7 +9,7 @@
 mod builder;
 pub mod stock;
 
-pub use builder::{BuildError, Builder};
+pub use builder::{BuildError, Builder, workspace_of};
 
 /// A core module that does not make a component.
 #[derive(Debug, thiserror::Error)]

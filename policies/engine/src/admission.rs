@@ -84,7 +84,21 @@ pub(crate) fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), Admi
     if bytes.len() > limits.size {
         return Err(AdmissionError::Size { size: bytes.len(), limit: limits.size });
     }
-    let mut shape = Shape::new(limits);
+    let mut imports = Vec::new();
+    let outcome = read(bytes, &mut Shape::new(limits), &mut imports);
+    // What else is wrong matters less to the author than that nothing is imported.
+    if !imports.is_empty() {
+        return Err(AdmissionError::Imports { names: imports });
+    }
+    outcome
+}
+
+/// One pass over the bytes; `imports` gets the component's own, at most eight.
+fn read(
+    bytes: &[u8],
+    shape: &mut Shape<'_>,
+    imports: &mut Vec<String>,
+) -> Result<(), AdmissionError> {
     let mut depth: usize = 0;
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(malformed)? {
@@ -96,8 +110,13 @@ pub(crate) fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), Admi
                 shape.block_types.clear();
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 1 => {
-                return Err(refuse_imports(imports)?);
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    let name = import.map_err(malformed)?.name.name;
+                    if imports.len() < 8 {
+                        imports.push(crate::answer::cut(name, 128));
+                    }
+                }
             }
             payload => shape.inspect(payload)?,
         }
@@ -107,18 +126,6 @@ pub(crate) fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), Admi
 
 fn malformed(error: BinaryReaderError) -> AdmissionError {
     AdmissionError::NotComponent { reason: crate::answer::cut(&error.to_string(), 512) }
-}
-
-/// The error that names the imports; an error of its own if they cannot be read.
-fn refuse_imports(
-    imports: wasmparser::ComponentImportSectionReader<'_>,
-) -> Result<AdmissionError, AdmissionError> {
-    let names = imports
-        .into_iter()
-        .take(8)
-        .map(|import| Ok(crate::answer::cut(import.map_err(malformed)?.name.name, 128)))
-        .collect::<Result<_, AdmissionError>>()?;
-    Ok(AdmissionError::Imports { names })
 }
 
 /// What was counted so far.

@@ -2,9 +2,11 @@
 //! with `--check`, compares instead.
 //!
 //! `cargo run -p sekisho-policy-componentize --bin build-stock-policies -- [--check]`
+//!
+//! Works on the workspace of the current folder.
 
-use sekisho_policy_componentize::{Builder, stock};
-use std::path::{Path, PathBuf};
+use sekisho_policy_componentize::{Builder, stock, workspace_of};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 fn run(check: bool) -> Result<(), Box<dyn std::error::Error>> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let workspace = workspace_of(&std::env::current_dir()?)?;
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => PathBuf::from(target),
         None => workspace.join("target"),
