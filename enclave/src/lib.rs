@@ -15,6 +15,7 @@ mod signature;
 
 mod api;
 mod recipient;
+mod throttle;
 
 mod authorize;
 mod service;

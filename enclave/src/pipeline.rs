@@ -77,14 +77,14 @@ async fn decide_and_perform(
     let key = find_subject(service, action.subject()).await?;
     entry.key = key.as_ref().map(|held| held.arn.clone());
 
-    let time = entry.time;
+    let (principal, time) = (authenticated.principal(), entry.time);
+    let now = Timestamp::from_millis(time);
     let recipient = action
         .recipient()
-        .map(|recipient| service.recipients.verify(recipient, Timestamp::from_millis(time)))
+        .map(|recipient| service.recipients.verify(recipient, principal, now))
         .transpose()?;
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
-    let principal = authenticated.principal();
     let case = Case { operation, action: &action, principal, key, recipient, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);

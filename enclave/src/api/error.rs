@@ -39,6 +39,7 @@ pub(crate) enum ApiError {
     MalformedPolicyDocument(String),
     NotFound(String),
     Tag(String),
+    Throttling,
     UnsupportedOperation(String),
     // Ours.
     DependencyTimeout,
@@ -69,6 +70,7 @@ impl ApiError {
             Self::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
             Self::NotFound(_) => "NotFoundException",
             Self::Tag(_) => "TagException",
+            Self::Throttling => "ThrottlingException",
             Self::UnsupportedOperation(_) => "UnsupportedOperationException",
             Self::DependencyTimeout => "DependencyTimeoutException",
             Self::Internal => "KMSInternalException",
@@ -114,6 +116,7 @@ impl ApiError {
                                    perform this operation."
                 .into(),
             Self::InvalidAliasName(text) => (*text).into(),
+            Self::Throttling => "Rate exceeded".into(),
             Self::InvalidMarker => "Could not deserialize marker".into(),
             Self::IncompleteSignature(text)
             | Self::InvalidSignature(text)
