@@ -68,7 +68,9 @@ async fn measure(duration: Duration) -> Result {
     let sealed = kms.seal(&kms_target).await?;
 
     let mut rows = Vec::new();
-    for (name, attested) in [("hello world", None), ("Decrypt", Some(false)), ("attested Decrypt", Some(true))] {
+    for (name, attested) in
+        [("hello world", None), ("Decrypt", Some(false)), ("attested Decrypt", Some(true))]
+    {
         let mut row = Vec::new();
         for connections in CONNECTIONS {
             let (target, request) = match attested {
@@ -136,11 +138,7 @@ async fn load(
         let index = (latencies.len() as f64 * part) as usize;
         latencies.get(index).map_or(0, Duration::as_micros)
     };
-    Ok(Load {
-        rate: latencies.len() as f64 / duration.as_secs_f64(),
-        p50: at(0.50),
-        p99: at(0.99),
-    })
+    Ok(Load { rate: latencies.len() as f64 / duration.as_secs_f64(), p50: at(0.50), p99: at(0.99) })
 }
 
 async fn closed_loop(
@@ -156,7 +154,8 @@ async fn closed_loop(
             return Ok(latencies);
         }
         let (status, body) = send(&mut sender, &call).await?;
-        if status != StatusCode::OK || !body.windows(call.wants.len()).any(|part| part == call.wants)
+        if status != StatusCode::OK
+            || !body.windows(call.wants.len()).any(|part| part == call.wants)
         {
             return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
         }

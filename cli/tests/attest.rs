@@ -114,8 +114,7 @@ fn the_real_documents_answer_as_their_manifest_says() {
 fn the_negative_documents_answer_as_their_manifest_says() {
     let Some((folder, manifest)) = vectors("nitro-negative") else { return };
     assert_eq!(manifest.len(), 165);
-    let accepted_by_policy =
-        ["syn_ok_pcr_order.bin", "syn_user_data_513.bin", "syn_nonce_513.bin"];
+    let accepted_by_policy = ["syn_ok_pcr_order.bin", "syn_user_data_513.bin", "syn_nonce_513.bin"];
     let root = folder.join("synth_root.der");
     let nonce = "07".repeat(32);
     let pcr = format!("0={}", "11".repeat(48));
@@ -248,10 +247,8 @@ fn the_root_is_one_of_those_given_or_else_awss() {
     let folder = Folder::new();
     let file = folder.file("document");
     let verify = |roots: &[&str]| {
-        let roots: Vec<String> = roots
-            .iter()
-            .flat_map(|root| ["--root".to_owned(), folder.file(root)])
-            .collect();
+        let roots: Vec<String> =
+            roots.iter().flat_map(|root| ["--root".to_owned(), folder.file(root)]).collect();
         let roots: Vec<&str> = roots.iter().map(String::as_str).collect();
         let arguments = ["verify", &file, "--any-measurement", "--at", "1768478400000"];
         sekisho(&[&arguments[..], &roots].concat(), b"")

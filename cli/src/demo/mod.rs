@@ -7,8 +7,6 @@ mod story;
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
 use crate::failure::Failure;
 use aws::Aws;
 use report::Report;
@@ -59,13 +57,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 
     let story = Story::new(aws, folder.path());
-    let stopped = tokio::signal::ctrl_c();
-    let told = tokio::select! {
-        told = story.tell(&mut report) => told,
-        _ = stopped => return Err(Failure::failed("stopped before the end")),
-    };
-    report.finish(&json!({ "aws": version, "told": told })).map_err(Failure::failed)?;
-    if told && report.is_right() {
+    tokio::select! {
+        () = story.tell(&mut report) => {}
+        _ = tokio::signal::ctrl_c() => return Err(Failure::failed("stopped before the end")),
+    }
+    report.finish(&version).map_err(Failure::failed)?;
+    if report.is_right() {
         Ok(())
     } else {
         Err(Failure::failed("the demo did not come out as it must"))

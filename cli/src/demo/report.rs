@@ -69,7 +69,7 @@ impl Report {
     }
 
     /// The last words.
-    pub(crate) fn finish(&self, more: &Value) -> io::Result<()> {
+    pub(crate) fn finish(&self, aws: &str) -> io::Result<()> {
         let took = self.started.elapsed();
         let mut out = io::stdout().lock();
         if self.as_json {
@@ -78,7 +78,7 @@ impl Report {
                 "ok": self.is_right(),
                 "seconds": seconds(took),
                 "steps": steps,
-                "details": more,
+                "aws": aws,
             });
             writeln!(out, "{report}")?;
         } else {

@@ -61,15 +61,16 @@ impl Story {
         Self { aws, folder: folder.to_owned() }
     }
 
-    /// Tells it; false if it had to break off.
-    pub(crate) async fn tell(self, report: &mut Report) -> bool {
-        let scene = report.step("service attested", "starting host and worker", self.begin()).await;
-        let Some(scene) = scene else { return false };
-        let told = scene.tell(report).await;
-        let stopped = scene.service.stop().await.map_err(|error| error.to_string());
-        let stopping =
-            async { stopped.map(|()| ((), "host and worker ended in order".to_owned())) };
-        report.step("service stopped", "stopping", stopping).await.is_some() && told
+    /// Tells it. A step that later ones need and that fails is the last but one.
+    pub(crate) async fn tell(self, report: &mut Report) {
+        let begun = report.step("service attested", "starting host and worker", self.begin()).await;
+        let Some(scene) = begun else { return };
+        scene.tell(report).await;
+        let stop = async {
+            scene.service.stop().await.map_err(text)?;
+            Ok(((), "host and worker ended in order".to_owned()))
+        };
+        report.step("service stopped", "stopping", stop).await;
     }
 
     async fn begin(self) -> Told<Scene> {
@@ -109,11 +110,12 @@ impl Story {
 }
 
 impl Scene {
-    async fn tell(&self, report: &mut Report) -> bool {
-        let key = report.step("key created", "aws kms create-key", self.create_key()).await;
-        let Some(key_arn) = key else { return false };
-        let sealed = report.step("file encrypted", "aws kms encrypt", self.encrypt(key_arn)).await;
-        let Some(sealed) = sealed else { return false };
+    async fn tell(&self, report: &mut Report) {
+        let created = report.step("key created", "aws kms create-key", self.create_key()).await;
+        let Some(key_arn) = created else { return };
+        let encrypted =
+            report.step("file encrypted", "aws kms encrypt", self.encrypt(key_arn)).await;
+        let Some(sealed) = encrypted else { return };
 
         let doing = "aws kms decrypt --recipient";
         report.step("attested decrypt", doing, self.attested_decrypt(&sealed)).await;
@@ -164,7 +166,6 @@ impl Scene {
 
         let searched = self.search(data_key.as_deref());
         report.step("host knows nothing", "searching all that the host saw", searched).await;
-        true
     }
 
     async fn create_key(&self) -> Told<String> {

@@ -137,10 +137,16 @@ impl Service {
 
     /// The environment as lines for a shell.
     pub(crate) fn environment_file(&self) -> String {
-        self.environment()
+        let mut lines: String = self
+            .environment()
             .into_iter()
             .map(|(name, value)| format!("export {name}={}\n", shell_quoted(&value)))
-            .collect()
+            .collect();
+        // These would be taken before the credentials file.
+        lines.push_str(
+            "unset AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN\n",
+        );
+        lines
     }
 
     /// Waits until one of the two processes ends, which neither should.
