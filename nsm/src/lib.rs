@@ -1,6 +1,6 @@
 //! The Nitro Secure Module (NSM) as a trait, and the real device.
 //!
-//! An [`Nsm`] answers a [`Request`](wire::Request) with a [`Response`](wire::Response); the types
+//! An [`Nsm`] answers a [`Request`] with a [`Response`]; the types
 //! are those of AWS's own `aws-nitro-enclaves-nsm-api`, whose CBOR is what crosses `/dev/nsm`. The
 //! seven operations are methods on top, with errors as errors. [`Device`] is the module of the
 //! enclave that the process runs in. The emulated one is `sekisho-devkit`'s, a crate that the

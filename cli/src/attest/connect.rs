@@ -48,8 +48,8 @@ Exit status: 0 verified, 1 refused, 2 wrong usage.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The service: https://<host>[:<port>].
-    #[arg(value_name = "URL")]
+    /// The service's address; port 443 if it names none.
+    #[arg(value_name = "https://HOST[:PORT]")]
     endpoint: Endpoint,
 
     /// A register and the value that it must have, 96 hexadecimal digits; repeatable.
