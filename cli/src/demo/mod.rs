@@ -1,7 +1,9 @@
 //! `sekisho demo`: the whole story by itself, in a temporary folder.
 
 mod aws;
+mod overheard;
 mod report;
+mod scene;
 mod search;
 mod story;
 
