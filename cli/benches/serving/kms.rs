@@ -1,0 +1,192 @@
+//! A development service, and requests to it that are signed before they are sent.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aws_lc_rs::{digest, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::Result;
+use crate::load::{Call, Target, send};
+use crate::process::Process;
+
+/// What the attested caller is measured as.
+const PCR0: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
+
+/// `sekisho dev` and the access key of its root.
+pub(crate) struct Kms {
+    ready: Value,
+    folder: PathBuf,
+    access_key_id: String,
+    secret_access_key: String,
+    _process: Process,
+}
+
+/// Ciphertexts of two keys: one that its owner may use, one that wants a measurement.
+pub(crate) struct Sealed {
+    plain: String,
+    attested: String,
+}
+
+impl Kms {
+    pub(crate) fn start(folder: &Path) -> Result<Self> {
+        let data = folder.join("kms");
+        let (process, line) = Process::start(
+            Command::new(env!("CARGO_BIN_EXE_sekisho"))
+                .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
+                .arg(&data),
+        )?;
+        let credentials = std::fs::read_to_string(data.join("credentials"))?;
+        let value = |name: &str| {
+            let line = credentials.lines().find(|line| line.starts_with(name));
+            let value = line.and_then(|line| line.split_once(" = "));
+            value.map(|(_, value)| value.to_owned()).ok_or("credentials")
+        };
+        Ok(Self {
+            ready: serde_json::from_str(&line)?,
+            folder: folder.to_owned(),
+            access_key_id: value("aws_access_key_id")?,
+            secret_access_key: value("aws_secret_access_key")?,
+            _process: process,
+        })
+    }
+
+    fn said(&self, name: &str) -> Result<&str> {
+        Ok(self.ready.get(name).and_then(Value::as_str).ok_or("sekisho dev says less")?)
+    }
+
+    pub(crate) fn target(&self) -> Result<Target> {
+        let address = self.said("endpoint")?.trim_start_matches("https://").parse()?;
+        Target::new(address, Path::new(self.said("ca")?))
+    }
+
+    pub(crate) async fn seal(&self, target: &Target) -> Result<Sealed> {
+        let root = "arn:aws:iam::000000000000:root";
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": { "AWS": root },
+                    "Action": ["kms:Encrypt", "kms:PutKeyPolicy"],
+                    "Resource": "*",
+                },
+                {
+                    "Effect": "Allow",
+                    "Principal": { "AWS": root },
+                    "Action": "kms:Decrypt",
+                    "Resource": "*",
+                    "Condition": {
+                        "StringEqualsIgnoreCase": { "kms:RecipientAttestation:PCR0": PCR0 },
+                    },
+                },
+            ],
+        });
+        Ok(Sealed {
+            plain: self.seal_under(target, json!({})).await?,
+            attested: self.seal_under(target, json!({ "Policy": policy.to_string() })).await?,
+        })
+    }
+
+    async fn seal_under(&self, target: &Target, key: Value) -> Result<String> {
+        let text = |answer: &Value, pointer: &str| {
+            let found = answer.pointer(pointer).and_then(Value::as_str);
+            found.map(str::to_owned).ok_or_else(|| format!("no {pointer} in {answer}"))
+        };
+        let created = self.call(target, "CreateKey", &key).await?;
+        let encrypt = json!({
+            "KeyId": text(&created, "/KeyMetadata/KeyId")?,
+            "Plaintext": BASE64.encode([7; 32]),
+        });
+        Ok(text(&self.call(target, "Encrypt", &encrypt).await?, "/CiphertextBlob")?)
+    }
+
+    async fn call(&self, target: &Target, operation: &str, body: &Value) -> Result<Value> {
+        let call = self.signed(operation, body, b"")?;
+        let sent = send(&mut target.connect().await?, &call).await;
+        let (status, body) = sent.map_err(|error| error.to_string())?;
+        if status != StatusCode::OK {
+            return Err(format!("{operation}: {}", String::from_utf8_lossy(&body)).into());
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    pub(crate) fn decrypt(&self, sealed: &Sealed, attested: bool) -> Result<Call> {
+        if !attested {
+            let body = json!({ "CiphertextBlob": sealed.plain });
+            return self.signed("Decrypt", &body, b"\"Plaintext\"");
+        }
+        let body = json!({
+            "CiphertextBlob": sealed.attested,
+            "Recipient": {
+                "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
+                "AttestationDocument": BASE64.encode(self.document()?),
+            },
+        });
+        self.signed("Decrypt", &body, b"\"CiphertextForRecipient\"")
+    }
+
+    fn document(&self) -> Result<Vec<u8>> {
+        let recipient = sekisho_devkit::Recipient::generate()?;
+        let (public_key, out) = (self.folder.join("public.der"), self.folder.join("document.bin"));
+        std::fs::write(&public_key, recipient.public_key_der())?;
+        let status = Command::new(env!("CARGO_BIN_EXE_sekisho"))
+            .args(["dev-document", "--pcr", &format!("0={PCR0}"), "--data-dir"])
+            .arg(self.said("data_dir")?)
+            .arg("--public-key")
+            .arg(&public_key)
+            .arg("--out")
+            .arg(&out)
+            .status()?;
+        if status.success() { Ok(std::fs::read(out)?) } else { Err("dev-document".into()) }
+    }
+
+    /// Signature Version 4, as any AWS client makes it.
+    fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
+        let body = serde_json::to_vec(body)?;
+        let now = OffsetDateTime::now_utc();
+        let at = now.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
+        let day = now.format(format_description!("[year][month][day]"))?;
+        let host = self.said("endpoint")?.trim_start_matches("https://").to_owned();
+        let region = "us-east-1";
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
+            ("host".to_owned(), host),
+            ("x-amz-date".to_owned(), at.clone()),
+            ("x-amz-target".to_owned(), format!("TrentService.{operation}")),
+        ];
+        let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(";");
+        let mut canonical = String::from("POST\n/\n\n");
+        for (name, value) in &headers {
+            canonical.push_str(&format!("{name}:{value}\n"));
+        }
+        canonical.push_str(&format!("\n{names}\n{}", sha256(&body)));
+        let scope = format!("{day}/{region}/kms/aws4_request");
+        let to_sign = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", sha256(canonical.as_bytes()));
+        let mut key = format!("AWS4{}", self.secret_access_key).into_bytes();
+        for part in [day.as_str(), region, "kms", "aws4_request"] {
+            key = hmac_sha256(&key, part);
+        }
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
+            self.access_key_id,
+            hex::encode(hmac_sha256(&key, &to_sign))
+        );
+        headers.push(("authorization".to_owned(), authorization));
+        Ok(Call { headers, body: body.into(), wants: wants.to_vec() })
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
+}
+
+fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
+}
