@@ -38,9 +38,6 @@ pub trait SignatureAlgorithms {
         message: &[u8],
         signature: &[u8; SIGNATURE_LENGTH],
     ) -> Result<(), BadSignature>;
-
-    /// The SHA-384 digest of `message` (FIPS 180-4).
-    fn sha384(&self, message: &[u8]) -> [u8; 48];
 }
 
 /// The signature does not verify. There is no more to say about it.

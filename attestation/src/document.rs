@@ -1,5 +1,7 @@
 use core::fmt;
 
+use sha2::{Digest as _, Sha384};
+
 use crate::pcr::Pcrs;
 use crate::timestamp::Timestamp;
 
@@ -41,7 +43,7 @@ pub struct VerifiedDocument {
     pub(crate) user_data: Option<Box<[u8]>>,
     pub(crate) nonce: Option<Box<[u8]>>,
     pub(crate) debug: bool,
-    pub(crate) payload_sha384: [u8; 48],
+    pub(crate) payload: Box<[u8]>,
     pub(crate) not_after: Timestamp,
 }
 
@@ -95,8 +97,8 @@ impl VerifiedDocument {
     ///
     /// The document's bytes will not do, nor its signature: (r, n − s) verifies as well as (r, s),
     /// and the CBOR tag may be there or not, so anyone can give the same document other bytes.
-    pub fn payload_sha384(&self) -> &[u8; 48] {
-        &self.payload_sha384
+    pub fn payload_sha384(&self) -> [u8; 48] {
+        Sha384::digest(&self.payload).into()
     }
 
     /// The earliest end of validity among the document's certificates. Until then, and no longer,

@@ -6,20 +6,38 @@
 //! [`Expectation`], and answers with a [`VerifiedDocument`], or with a [`Rejection`] that names
 //! the rule that failed. It does no I/O and has no clock.
 //!
-//! ```no_run
-//! use sekisho_attestation::{Expectation, Pcrs, Timestamp, TrustAnchors, Verifier};
+//! ```
+//! use std::time::{Duration, SystemTime};
 //!
-//! # fn received() -> Vec<u8> { Vec::new() }
-//! # let pcr0 = sekisho_attestation::PcrValue::ZERO;
-//! let verifier = Verifier::new(TrustAnchors::aws_nitro());
-//! let expectation = Expectation::measurements(Pcrs::new([(0, pcr0)])?).nonce(*b"a nonce of ours");
-//! let now = Timestamp::try_from(std::time::SystemTime::now())?;
-//! match verifier.verify(&received(), now, &expectation) {
-//!     Ok(document) => println!("{} holds {:?}", document.module_id(), document.public_key()),
-//!     Err(rejection) => println!("refused: {}: {rejection}", rejection.rule()),
-//! }
+//! use sekisho_attestation::{Expectation, PcrValue, Pcrs, Timestamp, TrustAnchors, Verifier};
+//! # use sekisho_devkit::{DevelopmentPki, EmulatedNsm, Measurements, Options};
+//! # use sekisho_nsm::{AttestationRequest, Nsm};
+//! # let pki = DevelopmentPki::generate(SystemTime::now());
+//! # let measurements = Measurements::of(b"the code of this example");
+//! # let nsm = EmulatedNsm::new(pki.clone(), &measurements, Options::default());
+//! # let pcr0 = PcrValue::new(measurements.pcr0);
+//! # let nonce = Some(b"a nonce of ours".to_vec());
+//! # let received = nsm.attestation(AttestationRequest { nonce, ..Default::default() })?;
+//! # let development_root = pki.root_der();
+//!
+//! // Documents of AWS's enclaves: `TrustAnchors::aws_nitro()`.
+//! let verifier = Verifier::new(TrustAnchors::from_der([development_root])?);
+//! let expectation = Expectation::measurements(Pcrs::new([(0, pcr0)])?)
+//!     .nonce(*b"a nonce of ours")
+//!     .max_age(Duration::from_secs(300));
+//!
+//! let now = Timestamp::try_from(SystemTime::now())?;
+//! let document = verifier.verify(&received, now, &expectation)?;
+//! assert_eq!(document.nonce(), Some(&b"a nonce of ours"[..]));
+//!
+//! let of_other_code = Expectation::measurements(Pcrs::new([(0, PcrValue::new([7; 48]))])?);
+//! let rejection = verifier.verify(&received, now, &of_other_code).unwrap_err();
+//! assert_eq!(rejection.rule(), "pcr-mismatch");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A server verifies with [`backend::AwsLc`](backend) and with a [cache](Verifier::with_cache),
+//! which brings the usual document down from five signature checks to one.
 //!
 //! # Sources
 //!

@@ -71,7 +71,7 @@ impl<B: SignatureAlgorithms> Verifier<B> {
         self.backend
             .verify(&leaf.key, &envelope.to_be_signed(), envelope.signature)
             .map_err(|_| Rejection::DocumentSignature)?;
-        let document = self.verified(&envelope, payload, &leaf)?;
+        let document = verified(&envelope, payload, &leaf)?;
         expectation.check(&document, at)?;
         Ok(document)
     }
@@ -115,33 +115,6 @@ impl<B: SignatureAlgorithms> Verifier<B> {
         }
         Ok(leaf)
     }
-
-    /// What the payload says, now that its signature is known to be the leaf's.
-    fn verified(
-        &self,
-        envelope: &Envelope<'_>,
-        payload: Payload<'_>,
-        leaf: &Leaf<B::PublicKey>,
-    ) -> Result<VerifiedDocument, Rejection> {
-        check_module(payload.kind, payload.module_id, &leaf.common_name)?;
-        // Earlier than the leaf's notBefore is no lie: AWS's leaf begins three seconds before its
-        // first use. Later than its notAfter is one.
-        if payload.timestamp > leaf.validity.not_after {
-            return Err(Rejection::TimestampAfterCertificate);
-        }
-        Ok(VerifiedDocument {
-            kind: payload.kind,
-            module_id: payload.module_id.into(),
-            timestamp: payload.timestamp,
-            debug: is_debug(payload.kind, &payload.pcrs)?,
-            pcrs: payload.pcrs,
-            public_key: payload.public_key.map(Into::into),
-            user_data: payload.user_data.map(Into::into),
-            nonce: payload.nonce.map(Into::into),
-            payload_sha384: self.backend.sha384(envelope.payload),
-            not_after: leaf.validity.not_after,
-        })
-    }
 }
 
 impl<B: SignatureAlgorithms> fmt::Debug for Verifier<B> {
@@ -151,6 +124,32 @@ impl<B: SignatureAlgorithms> fmt::Debug for Verifier<B> {
             .field("cached", &self.cache.is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// What the payload says, now that its signature is known to be the leaf's.
+fn verified<Key>(
+    envelope: &Envelope<'_>,
+    payload: Payload<'_>,
+    leaf: &Leaf<Key>,
+) -> Result<VerifiedDocument, Rejection> {
+    check_module(payload.kind, payload.module_id, &leaf.common_name)?;
+    // Earlier than the leaf's notBefore is no lie: AWS's leaf begins three seconds before its
+    // first use. Later than its notAfter is one.
+    if payload.timestamp > leaf.validity.not_after {
+        return Err(Rejection::TimestampAfterCertificate);
+    }
+    Ok(VerifiedDocument {
+        kind: payload.kind,
+        module_id: payload.module_id.into(),
+        timestamp: payload.timestamp,
+        debug: is_debug(payload.kind, &payload.pcrs)?,
+        pcrs: payload.pcrs,
+        public_key: payload.public_key.map(Into::into),
+        user_data: payload.user_data.map(Into::into),
+        nonce: payload.nonce.map(Into::into),
+        payload: envelope.payload.into(),
+        not_after: leaf.validity.not_after,
+    })
 }
 
 /// That the leaf certificate names the module (`<module id>.<region>.aws`), and that the module is

@@ -160,7 +160,7 @@ fn rule_31_the_replay_key_is_of_the_payload() {
     let twin = envelope(&[0xa1, 0x01, 0x38, 0x22], &payload, &twin.to_bytes());
     assert_ne!(twin, good);
     let verify = |document: &[u8]| {
-        *enclave.verify(document, &Expectation::any_measurement()).unwrap().payload_sha384()
+        enclave.verify(document, &Expectation::any_measurement()).unwrap().payload_sha384()
     };
     assert_eq!(verify(&good), verify(&tagged));
     assert_eq!(verify(&good), verify(&twin), "high s and low s");

@@ -1,4 +1,3 @@
-use aws_lc_rs::digest::{SHA384, digest};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, ParsedPublicKey};
 
 use super::{BadSignature, POINT_LENGTH, SIGNATURE_LENGTH, SignatureAlgorithms};
@@ -21,11 +20,5 @@ impl SignatureAlgorithms for AwsLc {
         signature: &[u8; SIGNATURE_LENGTH],
     ) -> Result<(), BadSignature> {
         key.verify_sig(message, signature).map_err(|_| BadSignature)
-    }
-
-    fn sha384(&self, message: &[u8]) -> [u8; 48] {
-        let mut value = [0; 48];
-        value.copy_from_slice(digest(&SHA384, message).as_ref());
-        value
     }
 }

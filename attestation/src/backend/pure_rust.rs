@@ -1,6 +1,5 @@
 use p384::ecdsa::signature::Verifier as _;
 use p384::ecdsa::{Signature, VerifyingKey};
-use sha2::{Digest as _, Sha384};
 
 use super::{BadSignature, POINT_LENGTH, SIGNATURE_LENGTH, SignatureAlgorithms};
 
@@ -23,9 +22,5 @@ impl SignatureAlgorithms for PureRust {
     ) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
         key.verify(message, &signature).map_err(|_| BadSignature)
-    }
-
-    fn sha384(&self, message: &[u8]) -> [u8; 48] {
-        Sha384::digest(message).into()
     }
 }
