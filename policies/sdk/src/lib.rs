@@ -97,7 +97,7 @@ macro_rules! export {
                 }
             }
 
-            $crate::__export::export_bindings!(Export with_types_in $crate::__export);
+    $crate::__export::export_bindings!(Export with_types_in $crate::__export);
         };
     };
 }
