@@ -2,6 +2,13 @@
 //!
 //! `cargo bench -p sekisho-policy-engine`. The floor, measured for wasmtime 48 with a
 //! guest that does nothing but compare, is 5.5 µs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may stop at the first surprise, as tests may"
+)]
 #![allow(missing_docs, reason = "criterion's macros")]
 
 #[path = "../tests/support/mod.rs"]

@@ -1,4 +1,11 @@
 //! Components that misbehave when they run: each is a deny that names why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may stop at the first surprise, as tests may"
+)]
 
 mod support;
 

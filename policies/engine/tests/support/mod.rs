@@ -1,4 +1,11 @@
 //! Requests, and components written by hand.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may stop at the first surprise, as tests may"
+)]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of this")]
 
 use sekisho_policy_engine::{Attestation, AttestationKind, Key, Pcr, Principal, Request};
