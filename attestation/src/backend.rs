@@ -1,6 +1,6 @@
 //! The signature algorithm of attestation documents and of their certificates: ES384.
 //!
-//! [`PureRust`] needs nothing but Rust and builds for WebAssembly. [`AwsLc`] (feature
+//! [`PureRust`] needs nothing but Rust and builds for WebAssembly. `AwsLc` (feature
 //! `aws-lc-rs`) is about three times faster and is what a server wants. Both answer alike for
 //! every input; the tests run over both.
 

@@ -36,7 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A server verifies with [`backend::AwsLc`](backend) and with a [cache](Verifier::with_cache),
+//! A server verifies with [`backend`]`::AwsLc` and with a [cache](Verifier::with_cache),
 //! which brings the usual document down from five signature checks to one.
 //!
 //! # Sources
