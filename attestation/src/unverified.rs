@@ -50,6 +50,8 @@ pub struct UnverifiedDocument {
 pub struct UnverifiedCertificate {
     /// Its place in the document.
     pub position: Position,
+    /// Its bytes.
+    pub der: Vec<u8>,
     /// What it says, or why that cannot be read.
     pub claims: Result<CertificateClaims, CertificateFault>,
 }
@@ -165,7 +167,7 @@ impl UnverifiedCertificate {
             not_before: certificate.validity.not_before,
             not_after: certificate.validity.not_after,
         });
-        Self { position, claims }
+        Self { position, der: der.to_vec(), claims }
     }
 }
 
