@@ -17,6 +17,8 @@ use crate::{Field, Kind, Timestamp};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnverifiedDocument {
+    /// Whether all of the payload could be read; if not, the fields are those before the damage.
+    pub complete: bool,
     /// The CBOR tag around the document.
     pub tag: Option<u64>,
     /// Whether the payload is a map of indefinite length, as AWS writes it since 2025.
@@ -87,7 +89,7 @@ impl UnverifiedDocument {
     /// Reads as much as can be read.
     ///
     /// # Errors
-    /// [`Unreadable`] if there is no payload to be found, or it ends early.
+    /// [`Unreadable`] if there is no payload to be found, or no field in it.
     pub fn read(document: &[u8]) -> Result<Self, Unreadable> {
         if document.len() > MAX_DOCUMENT {
             return Err(Unreadable);
@@ -100,9 +102,20 @@ impl UnverifiedDocument {
         outer.array()?;
         outer.skip()?;
         outer.skip()?;
-        let payload = bytes(&mut outer)?;
-        read.signature_length = bytes(&mut outer).map(|signature| signature.len()).unwrap_or(0);
-        read.read_payload(&payload)?;
+        let start = outer.position();
+        match bytes(&mut outer) {
+            Ok(payload) => {
+                let signature = bytes(&mut outer);
+                read.signature_length = signature.map(|signature| signature.len()).unwrap_or(0);
+                read.read_payload(&payload)?;
+            }
+            // Cut off, or its length is wrong: what there is of it.
+            Err(_) => {
+                let rest = document.get(start..).and_then(after_head).ok_or(Unreadable)?;
+                read.read_payload(rest)?;
+                read.complete = false;
+            }
+        }
         Ok(read)
     }
 
@@ -110,52 +123,73 @@ impl UnverifiedDocument {
         let mut fields = Decoder::new(payload);
         let length = fields.map()?;
         self.indefinite = length.is_none();
-        let mut authorities = Vec::new();
-        let mut leaf = None;
+        let mut certificates = Certificates::default();
         let mut left = length.unwrap_or(u64::MAX);
-        while left > 0 && fields.datatype()? != Type::Break {
+        let mut read = 0_usize;
+        self.complete = true;
+        while left > 0 && fields.datatype().ok() != Some(Type::Break) {
             left = left.saturating_sub(1);
-            let key = fields.str()?;
-            let field = Field::ALL.into_iter().find(|field| field.name() == key);
-            let Some(field) = field else {
-                self.unknown_fields.push(key.to_owned());
-                fields.skip()?;
-                continue;
-            };
-            let start = fields.position();
-            let read = match field {
-                Field::ModuleId => text(&mut fields).map(|text| self.module_id = Some(text)),
-                Field::Digest => text(&mut fields).map(|text| self.digest = Some(text)),
-                Field::Timestamp => fields
-                    .u64()
-                    .map(|millis| self.timestamp = Some(Timestamp::from_millis(millis)))
-                    .map_err(Unreadable::from),
-                Field::Pcrs | Field::NitroTpmPcrs => {
-                    self.kind = Some(match field {
-                        Field::NitroTpmPcrs => Kind::NitroTpm,
-                        _ => Kind::Enclave,
-                    });
-                    pcrs(&mut fields, &mut self.pcrs)
-                }
-                Field::Certificate => bytes(&mut fields).map(|der| leaf = Some(der)),
-                Field::Cabundle => certificates(&mut fields, &mut authorities),
-                Field::PublicKey => bytes(&mut fields).map(|key| self.public_key = Some(key)),
-                Field::UserData => bytes(&mut fields).map(|data| self.user_data = Some(data)),
-                Field::Nonce => bytes(&mut fields).map(|nonce| self.nonce = Some(nonce)),
-            };
-            if read.is_err() {
-                fields.set_position(start);
-                fields.skip()?;
+            if self.read_field(&mut fields, &mut certificates).is_err() {
+                self.complete = false;
+                break;
             }
+            read = read.saturating_add(1);
         }
+        let Certificates { authorities, leaf } = certificates;
         let authorities = authorities
             .iter()
             .enumerate()
             .map(|(index, der)| UnverifiedCertificate::read(Position::Cabundle(index), der));
         let leaf = leaf.iter().map(|der| UnverifiedCertificate::read(Position::Leaf, der));
         self.certificates = authorities.chain(leaf).collect();
+        if read == 0 { Err(Unreadable) } else { Ok(()) }
+    }
+
+    fn read_field(
+        &mut self,
+        fields: &mut Decoder<'_>,
+        certificates: &mut Certificates,
+    ) -> Result<(), Unreadable> {
+        let key = fields.str()?;
+        let field = Field::ALL.into_iter().find(|field| field.name() == key);
+        let Some(field) = field else {
+            self.unknown_fields.push(key.to_owned());
+            return Ok(fields.skip()?);
+        };
+        let start = fields.position();
+        let read = match field {
+            Field::ModuleId => text(fields).map(|text| self.module_id = Some(text)),
+            Field::Digest => text(fields).map(|text| self.digest = Some(text)),
+            Field::Timestamp => fields
+                .u64()
+                .map(|millis| self.timestamp = Some(Timestamp::from_millis(millis)))
+                .map_err(Unreadable::from),
+            Field::Pcrs => {
+                self.kind = Some(Kind::Enclave);
+                pcrs(fields, &mut self.pcrs)
+            }
+            Field::NitroTpmPcrs => {
+                self.kind = Some(Kind::NitroTpm);
+                pcrs(fields, &mut self.pcrs)
+            }
+            Field::Certificate => bytes(fields).map(|der| certificates.leaf = Some(der)),
+            Field::Cabundle => authorities(fields, &mut certificates.authorities),
+            Field::PublicKey => bytes(fields).map(|key| self.public_key = Some(key)),
+            Field::UserData => bytes(fields).map(|data| self.user_data = Some(data)),
+            Field::Nonce => bytes(fields).map(|nonce| self.nonce = Some(nonce)),
+        };
+        if read.is_err() {
+            fields.set_position(start);
+            fields.skip()?;
+        }
         Ok(())
     }
+}
+
+#[derive(Default)]
+struct Certificates {
+    authorities: Vec<Vec<u8>>,
+    leaf: Option<Vec<u8>>,
 }
 
 impl UnverifiedCertificate {
@@ -180,6 +214,20 @@ fn bytes(from: &mut Decoder<'_>) -> Result<Vec<u8>, Unreadable> {
     Ok(joined)
 }
 
+/// What follows the head of a byte string of definite length.
+fn after_head(item: &[u8]) -> Option<&[u8]> {
+    const BYTE_STRING: u8 = 2 << 5;
+    let head = match item.first()?.checked_sub(BYTE_STRING)? {
+        0..=23 => 1,
+        24 => 2,
+        25 => 3,
+        26 => 5,
+        27 => 9,
+        _ => return None,
+    };
+    item.get(head..)
+}
+
 fn text(from: &mut Decoder<'_>) -> Result<String, Unreadable> {
     Ok(from.str()?.to_owned())
 }
@@ -195,7 +243,7 @@ fn pcrs(from: &mut Decoder<'_>, to: &mut Vec<(u64, Vec<u8>)>) -> Result<(), Unre
     Ok(())
 }
 
-fn certificates(from: &mut Decoder<'_>, to: &mut Vec<Vec<u8>>) -> Result<(), Unreadable> {
+fn authorities(from: &mut Decoder<'_>, to: &mut Vec<Vec<u8>>) -> Result<(), Unreadable> {
     let mut left = from.array()?.unwrap_or(u64::MAX);
     while left > 0 && from.datatype()? != Type::Break {
         left = left.saturating_sub(1);

@@ -146,6 +146,9 @@ fn lifetime_text(seconds: u64) -> String {
 /// What AWS's documents do not show, or show seldom.
 fn unusual(document: &UnverifiedDocument, now: Timestamp) -> Vec<String> {
     let mut remarks = Vec::new();
+    if !document.complete {
+        remarks.push("the payload is damaged: what follows the damage is not shown".to_owned());
+    }
     let zero = |index| {
         let pcr = document.pcrs.iter().find(|(found, _)| *found == index);
         pcr.is_some_and(|(_, value)| value.iter().all(|byte| *byte == 0))
@@ -237,6 +240,7 @@ fn to_json(
         "public_key": document.public_key.as_ref().map(hex::encode),
         "user_data": document.user_data.as_ref().map(hex::encode),
         "nonce": document.nonce.as_ref().map(hex::encode),
+        "complete": document.complete,
         "unknown_fields": document.unknown_fields,
         "tag": document.tag,
         "indefinite": document.indefinite,
