@@ -46,6 +46,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 enum JournalJob {
     Commit(Commit, Answer<()>),
     Head(Answer<u64>),
+    Compact(u64, u64, Answer<u64>),
 }
 
 enum AuditJob {
@@ -113,8 +114,12 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut commits, mut answers, mut heads) = (vec![], vec![], vec![]);
+        let mut compactions = vec![];
         for job in batch.drain(..) {
             match job {
+                JournalJob::Compact(before, head, answer) => {
+                    compactions.push((before, head, answer));
+                }
                 JournalJob::Commit(commit, answer) => {
                     commits.push(commit);
                     answers.push(answer);
@@ -125,6 +130,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
         if !commits.is_empty() {
             let results = journal.commit(&commits);
             answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
+        }
+        for (before, head, answer) in compactions {
+            reply(answer, journal.compact(before, head));
         }
         // After the commits of the batch: whoever asks for the head has all before settled.
         for answer in heads {
@@ -184,6 +192,10 @@ impl Store for RedbStore {
 
     async fn entries(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
         ask(&self.reads, |answer| ReadJob::Entries(from, limit, answer)).await
+    }
+
+    async fn compact(&self, before: u64, head: u64) -> Result<u64, StoreError> {
+        ask(&self.commits, |answer| JournalJob::Compact(before, head, answer)).await
     }
 
     async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {

@@ -33,6 +33,9 @@ pub const MAX_COMMIT_RECORDS: usize = 4096;
 /// The sum of the blobs in a page, unless the first alone is longer: 1 MiB.
 pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
+/// Entries that one [`Store::compact`] drops at the most, so that no commit waits long for it.
+pub const MAX_COMPACTED: u32 = 4096;
+
 /// Items in a page.
 pub const MAX_PAGE_ITEMS: u32 = 4096;
 
@@ -109,6 +112,18 @@ pub trait Store: Send + Sync + 'static {
         from: u64,
         limit: u32,
     ) -> impl Future<Output = Result<Page, StoreError>> + Send;
+
+    /// Drops the oldest entries that are below `before`, at most [`MAX_COMPACTED`] of them, if
+    /// the journal's head is `head`; answers with the number of the oldest entry that is left.
+    ///
+    /// Only the worker knows from where on the journal is needed. The head is compared so that
+    /// what a worker asked for that is gone by now is not done to the journal of the next. The
+    /// newest entry always stays.
+    fn compact(
+        &self,
+        before: u64,
+        head: u64,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Appends to the audit log, if `sequence` is that of its tail plus one; the first is 1.
     fn append_audit(

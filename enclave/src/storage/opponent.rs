@@ -14,6 +14,18 @@ pub(crate) struct Held {
     pub(crate) swallow_answer: bool,
     /// Every write fails.
     pub(crate) full: bool,
+    /// What it does with the wish to drop old entries.
+    pub(crate) compaction: Compaction,
+}
+
+/// What a host may do when it is asked to drop old entries.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compaction {
+    #[default]
+    Done,
+    Refused,
+    /// It says that it has done it.
+    Ignored,
 }
 
 /// The host's side.
@@ -70,6 +82,20 @@ impl Store for Opponent {
         let held = self.held();
         let page = held.entries.range(from..).take(limit as usize);
         Ok(page.map(|(sequence, entry)| (*sequence, entry.clone())).collect())
+    }
+
+    async fn compact(&self, before: u64, head: u64) -> Result<u64, StoreError> {
+        let mut held = self.held();
+        let newest = held.entries.keys().last().copied().unwrap_or(0);
+        if newest != head {
+            return Err(StoreError::Conflict { head: newest });
+        }
+        match held.compaction {
+            Compaction::Done => held.entries = held.entries.split_off(&before.min(newest)),
+            Compaction::Refused => return Err(StoreError::Unavailable),
+            Compaction::Ignored => return Ok(before),
+        }
+        Ok(held.entries.keys().next().copied().unwrap_or(0))
     }
 
     async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {

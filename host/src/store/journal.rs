@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use sekisho_wire::store::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page};
+use sekisho_wire::store::{MAX_COMPACTED, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page};
 use sekisho_wire::{Commit, RecordKey, StoreError};
 use tracing::{error, info};
 
@@ -115,6 +115,42 @@ impl Journal {
             transaction.abort()?;
         }
         Ok(answers)
+    }
+
+    /// Drops old entries, as [`sekisho_wire::Store::compact`] says.
+    pub(super) fn compact(&self, before: u64, head: u64) -> Result<u64, StoreError> {
+        self.try_compact(before, head).map_err(|error| {
+            error!(%error, "the journal cannot be compacted");
+            self.close();
+            as_store_error(&error)
+        })?
+    }
+
+    fn try_compact(&self, before: u64, head: u64) -> Result<Result<u64, StoreError>, redb::Error> {
+        let database = self.opened()?;
+        let Some(database) = &*database else { return Err(redb::Error::PreviousIo) };
+        let transaction = database.begin_write()?;
+        let mut dropped = 0;
+        let oldest = {
+            let mut journal = transaction.open_table(JOURNAL)?;
+            let newest = journal.last()?.map_or(0, |(sequence, _)| sequence.value());
+            if newest != head {
+                return Ok(Err(StoreError::Conflict { head: newest }));
+            }
+            let before = before.min(newest);
+            let old = journal.extract_from_if(..before, |_, _| true)?;
+            for entry in old.take(MAX_COMPACTED as usize) {
+                entry?;
+                dropped += 1;
+            }
+            journal.first()?.map_or(0, |(sequence, _)| sequence.value())
+        };
+        if dropped > 0 {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(Ok(oldest))
     }
 
     /// After a failure: opens the database again to see what has become of the batch.

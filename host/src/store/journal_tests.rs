@@ -69,6 +69,30 @@ fn a_page_is_bounded_by_bytes() {
 }
 
 #[test]
+fn compacted_from_its_old_end_and_never_its_newest_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder);
+    let last = u64::from(MAX_COMPACTED) + 10;
+    let commits: Vec<_> = (1..=last).map(|sequence| commit(sequence, 1)).collect();
+    assert!(journal.commit(&commits).iter().all(Result::is_ok));
+
+    // Asked by a worker that knows another head: it is not this journal's worker any more.
+    for head in [0, last - 1, last + 1] {
+        assert_eq!(journal.compact(5, head), Err(StoreError::Conflict { head: last }));
+    }
+    assert_eq!(journal.compact(5, last), Ok(5));
+    assert_eq!(journal.compact(5, last), Ok(5));
+    assert_eq!(journal.entries(1, 1).unwrap().first().unwrap().0, 5);
+
+    // A bounded number each time, and the newest stays, so that the head is known.
+    assert_eq!(journal.compact(u64::MAX, last), Ok(5 + u64::from(MAX_COMPACTED)));
+    assert_eq!(journal.compact(u64::MAX, last), Ok(last));
+    assert_eq!(journal.head(), Ok(last));
+    assert_eq!(journal.get(key(1)), Ok(Some(vec![1])));
+    assert_eq!(journal.commit(&[commit(last + 1, 2)]), [Ok(())]);
+}
+
+#[test]
 fn closed_by_a_failure_and_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal(&folder);

@@ -173,6 +173,13 @@ impl Store for StoreClient {
         }
     }
 
+    async fn compact(&self, before: u64, head: u64) -> Result<u64, StoreError> {
+        match self.call(Request::Compact { before, head }).await? {
+            Response::Oldest(oldest) => Ok(oldest),
+            _ => Err(StoreError::Malformed),
+        }
+    }
+
     async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {
         if record.len() > MAX_AUDIT_RECORD {
             return Err(StoreError::TooLarge);
@@ -204,7 +211,10 @@ fn longest_answer(request: &Request) -> usize {
     const HEADS_OF_AN_ITEM: usize = 16;
     NAMES
         + match request {
-            Request::Head | Request::Commit(_) | Request::AppendAudit { .. } => 0,
+            Request::Head
+            | Request::Commit(_)
+            | Request::Compact { .. }
+            | Request::AppendAudit { .. } => 0,
             Request::Get(_) => MAX_BLOB,
             // A page may be one blob that is longer than what pages are otherwise bounded by.
             Request::Entries { limit, .. } => {

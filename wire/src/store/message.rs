@@ -18,6 +18,10 @@ pub(super) enum Request {
         from: u64,
         limit: u32,
     },
+    Compact {
+        before: u64,
+        head: u64,
+    },
     AppendAudit {
         sequence: u64,
         #[serde(with = "serde_bytes")]
@@ -35,6 +39,7 @@ pub(super) enum Request {
 #[serde(deny_unknown_fields)]
 pub(super) enum Response {
     Head(u64),
+    Oldest(u64),
     Done,
     Record(#[serde(with = "serde_bytes")] Option<Vec<u8>>),
     Page(#[serde(with = "page")] Page),
@@ -210,10 +215,10 @@ mod tests {
     fn an_unknown_request_or_field_is_refused() {
         #[derive(Serialize)]
         enum Newer {
-            Compact,
+            Truncate,
             Entries { from: u64, limit: u32, backwards: bool },
         }
-        for newer in [Newer::Compact, Newer::Entries { from: 1, limit: 1, backwards: true }] {
+        for newer in [Newer::Truncate, Newer::Entries { from: 1, limit: 1, backwards: true }] {
             let bytes = encode(&newer).unwrap();
             assert!(matches!(decode::<Request>(&bytes), Err(CodecError::Mismatch { .. })));
         }

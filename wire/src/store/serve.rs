@@ -52,6 +52,9 @@ async fn carry_out<T: Store>(store: &T, request: Request) -> Result<Response, St
         }
         Request::Get(key) => store.get(key).await.map(Response::Record),
         Request::Entries { from, limit } => store.entries(from, limit).await.map(Response::Page),
+        Request::Compact { before, head } => {
+            store.compact(before, head).await.map(Response::Oldest)
+        }
         Request::AppendAudit { sequence, record } => {
             if record.len() > MAX_AUDIT_RECORD {
                 return Err(StoreError::TooLarge);
