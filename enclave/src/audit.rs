@@ -6,6 +6,7 @@
 
 use crate::api::Response;
 use crate::secret::{self, SealError, Secret};
+use crate::storage::checkpoint::{Checkpoint, Newest};
 use crate::storage::record::BlobHash;
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
@@ -102,16 +103,39 @@ struct Waiting {
 #[derive(Clone)]
 pub(crate) struct AuditLog {
     queue: mpsc::Sender<Waiting>,
+    newest: Newest,
 }
 
 impl AuditLog {
     /// Finds the end of the log at the host and starts the task that writes on.
     pub(crate) async fn open(store: StoreClient, key: Secret) -> Result<Self, AuditError> {
-        let mut writer = BlockWriter { store, key, next: 1, previous: BlobHash::GENESIS };
+        let newest = Newest::default();
+        let (next, previous) = (1, BlobHash::GENESIS);
+        let mut writer = BlockWriter { store, key, next, previous, newest: newest.clone() };
         writer.find_tail().await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
-        Ok(Self { queue })
+        Ok(Self { queue, newest })
+    }
+
+    /// The newest durable block, for the journal to name.
+    pub(crate) fn newest(&self) -> Newest {
+        self.newest.clone()
+    }
+
+    /// Checks that the host still has the block that the journal names.
+    pub(crate) async fn check_holds(
+        store: &StoreClient,
+        named: Checkpoint,
+    ) -> Result<(), AuditError> {
+        let sequence = named.sequence;
+        match store.audit(sequence, 1).await?.first() {
+            Some((found, sealed)) if *found == sequence => {
+                let same = BlobHash::of(sealed) == named.hash;
+                same.then_some(()).ok_or(AuditError::ChainBroken { sequence })
+            }
+            _ => Err(AuditError::CutShort),
+        }
     }
 
     /// Returns once the decision is durable at the host. Until then nothing is released.
@@ -134,6 +158,7 @@ struct BlockWriter {
     key: Secret,
     next: u64,
     previous: BlobHash,
+    newest: Newest,
 }
 
 impl BlockWriter {
@@ -187,8 +212,7 @@ impl BlockWriter {
             self.find_tail().await?;
             return Err(error.into());
         }
-        self.next = self.next.saturating_add(1);
-        self.previous = hash;
+        self.stands_at(self.next, hash);
         Ok(())
     }
 
@@ -200,9 +224,14 @@ impl BlockWriter {
             return Err(AuditError::CutShort);
         }
         open_block(&self.key, sequence, &sealed)?;
-        self.next = sequence.saturating_add(1);
-        self.previous = BlobHash::of(&sealed);
+        self.stands_at(sequence, BlobHash::of(&sealed));
         Ok(())
+    }
+
+    fn stands_at(&mut self, sequence: u64, hash: BlobHash) {
+        self.next = sequence.saturating_add(1);
+        self.previous = hash;
+        self.newest.set(Checkpoint { sequence, hash });
     }
 }
 
@@ -383,6 +412,27 @@ mod tests {
         opponent.held().audit = good.clone();
         opponent.held().audit.remove(&2);
         assert!(read(&opponent).await.is_err());
+    }
+
+    /// What the journal names must be there at the next boot, and be the same.
+    #[tokio::test]
+    async fn a_log_that_lost_a_named_block_shows() {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        record(&log, "1").await.unwrap();
+        record(&log, "2").await.unwrap();
+        let named = log.newest().current().unwrap();
+        assert_eq!(named.sequence, 2);
+        record(&log, "3").await.unwrap();
+        let store = opponent.client();
+        AuditLog::check_holds(&store, named).await.unwrap();
+
+        opponent.held().audit.get_mut(&2).unwrap()[40] ^= 1;
+        let changed = AuditLog::check_holds(&store, named).await;
+        assert!(matches!(changed, Err(AuditError::ChainBroken { sequence: 2 })));
+        opponent.held().audit.split_off(&2);
+        let cut = AuditLog::check_holds(&store, named).await;
+        assert!(matches!(cut, Err(AuditError::CutShort)));
     }
 
     #[tokio::test]

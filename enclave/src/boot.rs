@@ -11,7 +11,7 @@ use crate::recipient::RecipientVerifier;
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
 use crate::signature::{BootCredential, Credentials};
-use crate::storage::journal::{Journal, JournalError};
+use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{ServiceAuthority, TlsError};
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
@@ -107,19 +107,26 @@ async fn unseal(
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
         .configure(&default_document(&place.root_arn()))
+        .map(Arc::new)
         .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
-    let audit = AuditLog::open(store.clone(), subkeys.audit).await?;
-    let journal = Arc::new(Journal::open(store, subkeys.journal).await?);
+    let journal = Journal::open(store.clone(), subkeys.journal, Cadence::DEFAULT).await?;
     let checkpoint = journal.checkpoint();
     info!(entries = checkpoint.sequence, "the journal is whole");
+    if let Some(named) = journal.audited() {
+        AuditLog::check_holds(&store, named).await?;
+    }
+    let audit = AuditLog::open(store, subkeys.audit).await?;
+    journal.name_audit_blocks(audit.newest());
+    let journal = Arc::new(journal);
+    tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
     let service = Service {
         credentials: Credentials::new(place.region.clone(), credentials),
         recipients: RecipientVerifier::new(anchors),
+        keys: KeyStore::new(journal.clone(), modules, place, account_policy.clone()),
         account_policy,
-        keys: KeyStore::new(journal.clone(), modules, place),
         audit,
     };
     Ok((authority, journal, service))

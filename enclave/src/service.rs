@@ -13,7 +13,7 @@ pub(crate) struct Service {
     pub(crate) credentials: Credentials,
     pub(crate) recipients: RecipientVerifier,
     /// Decides about what belongs to no key.
-    pub(crate) account_policy: KeyPolicy,
+    pub(crate) account_policy: Arc<KeyPolicy>,
     pub(crate) keys: KeyStore,
     pub(crate) audit: AuditLog,
 }

@@ -32,7 +32,7 @@ impl KeyPolicy {
     }
 }
 
-/// How a policy stands in its sealed record.
+/// How a policy stands in its key's sealed record.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredPolicy {
     document: String,
@@ -49,6 +49,15 @@ struct ModulePolicy<'a> {
     module: String,
     #[serde(borrow)]
     config: Option<&'a RawValue>,
+}
+
+impl StoredPolicy {
+    /// Whether it would restore to just this policy.
+    pub(crate) fn is(&self, policy: &KeyPolicy) -> bool {
+        self.document == policy.document
+            && self.digest == policy.digest
+            && self.state == policy.policy.state()
+    }
 }
 
 impl Modules {

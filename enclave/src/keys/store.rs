@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
-use super::policy::{KeyPolicy, Modules, PolicyRefused};
+use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
 use crate::storage::journal::{Journal, JournalError, Write, Writer};
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::{self, CodecError};
@@ -20,9 +20,25 @@ const CACHED_KEYS: usize = 10_000;
 pub(crate) struct HeldKey {
     pub(crate) key: Key,
     pub(crate) arn: String,
-    pub(crate) policy: KeyPolicy,
+    pub(crate) policy: Arc<KeyPolicy>,
     /// With their prefix `alias/`, in order.
     pub(crate) aliases: Vec<String>,
+}
+
+/// How a key stands in its sealed record: in one with all that a decision about it needs, so that
+/// a key that is not in memory costs one question to the host.
+#[derive(Serialize)]
+struct KeyRecord<'a> {
+    key: &'a Key,
+    policy: StoredPolicy,
+    aliases: &'a [String],
+}
+
+#[derive(Deserialize)]
+struct OwnedKeyRecord {
+    key: Key,
+    policy: StoredPolicy,
+    aliases: Vec<String>,
 }
 
 /// What an alias points to.
@@ -41,6 +57,8 @@ pub(crate) struct KeyStore {
     journal: Arc<Journal>,
     pub(crate) modules: Modules,
     pub(crate) place: Place,
+    /// What AWS gives a key without a policy: most keys have it, and share this one.
+    default_policy: Arc<KeyPolicy>,
     cache: Mutex<Cache>,
 }
 
@@ -52,8 +70,13 @@ struct Cache {
 }
 
 impl KeyStore {
-    pub(crate) fn new(journal: Arc<Journal>, modules: Modules, place: Place) -> Self {
-        Self { journal, modules, place, cache: Mutex::default() }
+    pub(crate) fn new(
+        journal: Arc<Journal>,
+        modules: Modules,
+        place: Place,
+        default_policy: Arc<KeyPolicy>,
+    ) -> Self {
+        Self { journal, modules, place, default_policy, cache: Mutex::default() }
     }
 
     /// The key that a parsed name stands for; none where there is none.
@@ -79,12 +102,15 @@ impl KeyStore {
             }
             cache.generation
         };
-        let Some(key) = self.load::<Key>(&RecordId::Key(id)).await? else {
+        let Some(record) = self.load(&RecordId::Key(id)).await? else {
             return Ok(None);
         };
-        let stored = self.load(&RecordId::Policy(id)).await?.ok_or(StoreFault::Inconsistent)?;
-        let aliases = self.load(&RecordId::KeyAliases(id)).await?.unwrap_or_default();
-        let policy = self.modules.restore(stored)?;
+        let OwnedKeyRecord { key, policy, aliases } = record;
+        let policy = if policy.is(&self.default_policy) {
+            self.default_policy.clone()
+        } else {
+            Arc::new(self.modules.restore(policy)?)
+        };
         let held = Arc::new(HeldKey { key, arn: self.place.key_arn(id), policy, aliases });
         self.remember(held.clone(), generation);
         Ok(Some(held))
@@ -95,15 +121,18 @@ impl KeyStore {
         key: Key,
         policy: KeyPolicy,
     ) -> Result<Arc<HeldKey>, StoreFault> {
-        let writes = vec![put(RecordId::Key(key.id), &key)?, put_policy_record(key.id, &policy)?];
-        self.journal.writer().await?.commit(writes).await?;
         let arn = self.place.key_arn(key.id);
-        Ok(Arc::new(HeldKey { key, arn, policy, aliases: Vec::new() }))
+        let held = HeldKey { key, arn, policy: Arc::new(policy), aliases: Vec::new() };
+        let write = put_key(&held.key, &held.policy, &held.aliases)?;
+        self.journal.writer().await?.commit(vec![write]).await?;
+        Ok(Arc::new(held))
     }
 
     pub(crate) async fn put_policy(&self, id: Uuid, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
-        self.change(id, writer, vec![put_policy_record(id, policy)?]).await
+        let held = self.by_id(id).await?.ok_or(StoreFault::Inconsistent)?;
+        let write = put_key(&held.key, policy, &held.aliases)?;
+        self.change(id, writer, vec![write]).await
     }
 
     pub(crate) async fn create_alias(
@@ -117,15 +146,15 @@ impl KeyStore {
         if self.journal.contains(&id) {
             return Err(CreateAliasError::Exists);
         }
-        let of_key = RecordId::KeyAliases(target);
-        let mut names: Vec<String> = self.load(&of_key).await?.unwrap_or_default();
+        let held = self.by_id(target).await?.ok_or(StoreFault::Inconsistent)?;
+        let mut names = held.aliases.clone();
         if names.len() >= MAX_ALIASES {
             return Err(CreateAliasError::TooMany);
         }
         names.push(name.to_owned());
         names.sort();
         let alias = Alias { target: target.to_string(), created: now, updated: now };
-        let writes = vec![put(id, &alias)?, put(of_key, &names)?];
+        let writes = vec![put(id, &alias)?, put_key(&held.key, &held.policy, &names)?];
         Ok(self.change(target, writer, writes).await?)
     }
 
@@ -200,8 +229,8 @@ fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
     Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
 }
 
-fn put_policy_record(id: Uuid, policy: &KeyPolicy) -> Result<Write, CodecError> {
-    put(RecordId::Policy(id), &policy.to_stored())
+fn put_key(key: &Key, policy: &KeyPolicy, aliases: &[String]) -> Result<Write, CodecError> {
+    put(RecordId::Key(key.id), &KeyRecord { key, policy: policy.to_stored(), aliases })
 }
 
 /// The keys could not be read or written.

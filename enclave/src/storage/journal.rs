@@ -1,33 +1,34 @@
 //! The sealed journal: the order of all changes, as the worker knows it and the host cannot bend it.
 //!
 //! Entry *n* names the hash of entry *n − 1* and, for each record that it writes, the hash of the
-//! sealed blob. The worker keeps an index of record → (version, hash), built from the entries at
-//! boot. A record from the past fails the index; a gap, a fork or a changed entry fails the chain.
+//! sealed blob. The worker keeps an index of record → (version, hash), built at boot from the
+//! newest [snapshot] and the entries after it. A record from the past fails the index; a gap, a
+//! fork or a changed entry fails the chain. An entry also names the audit log's newest block.
 //! What is not noticed here: a journal cut at its end while the worker was off. Whoever holds a
 //! later [`Checkpoint`] notices.
 
+mod error;
+mod snapshot;
+
+pub use error::JournalError;
+pub(crate) use snapshot::Cadence;
+
+use super::checkpoint::{Checkpoint, Newest};
+use super::index::{Index, Indexed};
 use super::record::{self, BlobHash, RecordId};
-use crate::secret::{self, JournalKeys, SealError};
-use sekisho_wire::codec::{self, CodecError};
-use sekisho_wire::store::{Commit, Store, StoreClient, StoreError};
+use crate::secret::{self, JournalKeys};
+use sekisho_wire::codec;
+use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
-use thiserror::Error;
-use tokio::sync::{Mutex, MutexGuard};
+use std::sync::{OnceLock, PoisonError, RwLock};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tracing::warn;
 use zeroize::Zeroizing;
 
 const LABEL_ENTRY: &[u8] = b"sekisho v1 journal entry";
 
-/// Entries asked for in one page while the journal is read.
-const PAGE: u32 = 512;
-
-/// Where a journal stands: number and hash of its newest entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Checkpoint {
-    pub(crate) sequence: u64,
-    pub(crate) hash: BlobHash,
-}
+/// A boot reads the journal anew where a commit of the worker before it has overtaken it.
+const ATTEMPTS: usize = 3;
 
 /// The plaintext of one entry.
 #[derive(Serialize, Deserialize)]
@@ -36,17 +37,21 @@ struct Entry {
     previous: BlobHash,
     /// Each record written, with the hash of its new blob; none where it was deleted.
     writes: Vec<(RecordId, Option<BlobHash>)>,
-}
-
-#[derive(Clone, Copy)]
-struct Indexed {
-    version: u64,
-    hash: BlobHash,
+    /// The audit log's newest durable block, where it is another than in the entry before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audited: Option<Checkpoint>,
 }
 
 struct State {
     checkpoint: Checkpoint,
-    index: BTreeMap<RecordId, Indexed>,
+    audited: Option<Checkpoint>,
+    index: Index,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { checkpoint: Checkpoint::GENESIS, audited: None, index: Index::default() }
+    }
 }
 
 /// A record's plaintext to be written, or its deletion.
@@ -62,6 +67,10 @@ pub(crate) struct Journal {
     state: RwLock<State>,
     /// Held by the one writer; says whether the last commit's fate is known.
     writer: Mutex<Certainty>,
+    cadence: Cadence,
+    /// Wakes who makes snapshots.
+    due: Notify,
+    audit: OnceLock<Newest>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,24 +81,58 @@ enum Certainty {
 }
 
 impl Journal {
-    /// Reads the whole journal and checks every link.
-    pub(crate) async fn open(store: StoreClient, keys: JournalKeys) -> Result<Self, JournalError> {
+    /// Reads the newest snapshot and every entry after it, and checks every link.
+    pub(crate) async fn open(
+        store: StoreClient,
+        keys: JournalKeys,
+        cadence: Cadence,
+    ) -> Result<Self, JournalError> {
         let journal = Self {
             store,
             keys,
-            state: RwLock::new(State {
-                checkpoint: Checkpoint { sequence: 0, hash: BlobHash::GENESIS },
-                index: BTreeMap::new(),
-            }),
+            state: RwLock::default(),
             writer: Mutex::new(Certainty::Known),
+            cadence,
+            due: Notify::new(),
+            audit: OnceLock::new(),
         };
-        let head = journal.store.head().await?;
-        journal.read_on().await?;
-        let reached = journal.checkpoint().sequence;
-        if reached != head {
+        for _ in 1..ATTEMPTS {
+            match journal.load().await {
+                Err(error) if error.may_have_been_overtaken() => {
+                    warn!(%error, "reading the journal once more");
+                }
+                result => return result.map(|()| journal),
+            }
+        }
+        journal.load().await.map(|()| journal)
+    }
+
+    async fn load(&self) -> Result<(), JournalError> {
+        let head = self.store.head().await?;
+        let (state, snapshot) = self.restore().await?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        self.read_on().await?;
+        let reached = self.checkpoint().sequence;
+        // The snapshot knows what happened until it was complete, so the chain has to go as far.
+        let head = snapshot.map_or(head, |snapshot| head.max(snapshot.version));
+        if reached < head {
             return Err(JournalError::Incomplete { head, reached });
         }
-        Ok(journal)
+        if self.read(|state| state.index.row(&RecordId::Snapshot)) != snapshot {
+            return Err(JournalError::SnapshotNotCurrent);
+        }
+        Ok(())
+    }
+
+    /// From now on entries name the newest block of this log.
+    pub(crate) fn name_audit_blocks(&self, newest: Newest) {
+        // Set once, at boot.
+        let _ = self.audit.set(newest);
+    }
+
+    /// The newest audit block that the journal names.
+    pub(crate) fn audited(&self) -> Option<Checkpoint> {
+        self.read(|state| state.audited)
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {
@@ -97,7 +140,7 @@ impl Journal {
     }
 
     pub(crate) fn contains(&self, id: &RecordId) -> bool {
-        self.read(|state| state.index.contains_key(id))
+        self.read(|state| state.index.row(id).is_some())
     }
 
     /// Up to `limit` record ids in order, from the first that is `>= from` while `belongs` holds.
@@ -107,10 +150,7 @@ impl Journal {
         limit: usize,
         belongs: impl Fn(&RecordId) -> bool,
     ) -> Vec<RecordId> {
-        self.read(|state| {
-            let from_here = state.index.range(from..).map(|(id, _)| id);
-            from_here.take_while(|id| belongs(id)).take(limit).cloned().collect()
-        })
+        self.read(|state| state.index.ids(from).take_while(|id| belongs(id)).take(limit).collect())
     }
 
     /// The current plaintext of a record; none where there is no such record.
@@ -118,7 +158,7 @@ impl Journal {
         &self,
         id: &RecordId,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, JournalError> {
-        let Some(indexed) = self.read(|state| state.index.get(id).copied()) else {
+        let Some(indexed) = self.read(|state| state.index.row(id)) else {
             return Ok(None);
         };
         let key = id.storage_key(&self.keys.record_names);
@@ -145,9 +185,13 @@ impl Journal {
     async fn read_on(&self) -> Result<(), JournalError> {
         loop {
             let from = self.checkpoint().sequence.saturating_add(1);
-            let page = self.store.entries(from, PAGE).await?;
-            if page.is_empty() {
-                return Ok(());
+            let page = self.store.entries(from, MAX_PAGE_ITEMS).await?;
+            match page.first() {
+                None => return Ok(()),
+                Some((sequence, _)) if *sequence != from => {
+                    return Err(JournalError::EntryMissing { sequence: from });
+                }
+                Some(_) => {}
             }
             for (_, sealed) in page {
                 self.follow(&sealed)?;
@@ -182,6 +226,7 @@ impl Journal {
                 }
             }
         }
+        state.audited = entry.audited.or(state.audited);
         state.checkpoint = Checkpoint { sequence: entry.sequence, hash };
     }
 
@@ -197,12 +242,19 @@ pub(crate) struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// The number that the commit will have.
+    fn sequence(&self) -> Result<u64, JournalError> {
+        self.journal.checkpoint().sequence.checked_add(1).ok_or(JournalError::Exhausted)
+    }
+
     /// Commits all of `writes` or none of them; durable when it returns.
     pub(crate) async fn commit(mut self, writes: Vec<Write>) -> Result<Checkpoint, JournalError> {
         let journal = self.journal;
-        let at = journal.checkpoint();
-        let sequence = at.sequence.checked_add(1).ok_or(JournalError::Exhausted)?;
-        let mut entry = Entry { sequence, previous: at.hash, writes: Vec::new() };
+        let sequence = self.sequence()?;
+        let previous = journal.checkpoint().hash;
+        let newest = journal.audit.get().and_then(Newest::current);
+        let audited = newest.filter(|newest| Some(*newest) != journal.audited());
+        let mut entry = Entry { sequence, previous, writes: Vec::new(), audited };
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
         for write in writes {
             let key = write.id.storage_key(&journal.keys.record_names);
@@ -234,51 +286,9 @@ impl Writer<'_> {
         journal.store.commit(Commit { sequence, entry: sealed, puts, deletes }).await?;
         *self.certainty = Certainty::Known;
         journal.apply(&entry, hash);
-        Ok(journal.checkpoint())
+        if journal.snapshot_is_due() {
+            journal.due.notify_one();
+        }
+        Ok(Checkpoint { sequence, hash })
     }
-}
-
-/// Why the journal could not be read or written.
-#[derive(Debug, Error)]
-pub enum JournalError {
-    /// The store did not do its part.
-    #[error("the store: {0}")]
-    Store(#[from] StoreError),
-    /// An entry was changed, or belongs to another root key.
-    #[error(
-        "journal entry {sequence} does not open: it was changed, or sealed under another root key"
-    )]
-    EntryDoesNotOpen {
-        /// Its number.
-        sequence: u64,
-    },
-    /// An entry does not follow the one before it.
-    #[error("journal entry {sequence} does not follow the entry before it")]
-    ChainBroken {
-        /// Its number.
-        sequence: u64,
-    },
-    /// The store claims another end than the chain has.
-    #[error("the store says that the journal ends at {head}, its entries end at {reached}")]
-    Incomplete {
-        /// What the store claims.
-        head: u64,
-        /// Where the chain ends.
-        reached: u64,
-    },
-    /// The index has a record that the store does not give.
-    #[error("the store does not have a record that the journal names")]
-    RecordMissing,
-    /// The store gave an older or changed blob.
-    #[error("the store served a record that is not the current one")]
-    RecordNotCurrent,
-    /// The plaintext of an entry or a record is not of the expected shape.
-    #[error("a sealed record is malformed: {0}")]
-    Malformed(#[from] CodecError),
-    /// Sealing failed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// 2^64 entries.
-    #[error("the journal is full")]
-    Exhausted,
 }

@@ -12,6 +12,9 @@ pub(crate) struct Held {
     pub(crate) audit: BTreeMap<u64, Vec<u8>>,
     /// The next write is kept, but its answer never comes.
     pub(crate) swallow_answer: bool,
+    /// The commit of this number is refused; one of this number is kept without an answer.
+    pub(crate) refuse_at: u64,
+    pub(crate) swallow_at: u64,
     /// Every write fails.
     pub(crate) full: bool,
     /// What it does with the wish to drop old entries.
@@ -26,6 +29,8 @@ pub(crate) enum Compaction {
     Refused,
     /// It says that it has done it.
     Ignored,
+    /// It says that it has got no further.
+    Stuck,
 }
 
 /// The host's side.
@@ -60,9 +65,10 @@ impl Store for Opponent {
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         let mut held = self.held();
         let head = held.entries.keys().last().copied().unwrap_or(0);
-        if held.full {
+        if held.full || commit.sequence == held.refuse_at {
             return Err(StoreError::Full);
         }
+        held.swallow_answer |= commit.sequence == held.swallow_at;
         if commit.sequence != head + 1 {
             return Err(StoreError::Conflict { head });
         }
@@ -94,6 +100,7 @@ impl Store for Opponent {
             Compaction::Done => held.entries = held.entries.split_off(&before.min(newest)),
             Compaction::Refused => return Err(StoreError::Unavailable),
             Compaction::Ignored => return Ok(before),
+            Compaction::Stuck => return Ok(1),
         }
         Ok(held.entries.keys().next().copied().unwrap_or(0))
     }

@@ -15,14 +15,14 @@ const LABEL_RECORD: &[u8] = b"sekisho v1 record";
 pub(crate) enum RecordId {
     /// The service's certificate authority.
     ServiceAuthority,
-    /// A KMS key with its material.
+    /// A KMS key with its material, its policy and its aliases' names.
     Key(Uuid),
-    /// The policy of a KMS key.
-    Policy(Uuid),
-    /// The names of a KMS key's aliases.
-    KeyAliases(Uuid),
     /// An alias, by its name with the prefix `alias/`.
     Alias(String),
+    /// The newest snapshot's manifest.
+    Snapshot,
+    /// A part of the snapshot that was begun at entry `start`.
+    SnapshotChunk { start: u64, number: u32 },
 }
 
 impl RecordId {
@@ -31,10 +31,17 @@ impl RecordId {
         match self {
             Self::ServiceAuthority => b"a".to_vec(),
             Self::Key(id) => [b"k", id.as_bytes().as_slice()].concat(),
-            Self::Policy(id) => [b"p", id.as_bytes().as_slice()].concat(),
-            Self::KeyAliases(id) => [b"l", id.as_bytes().as_slice()].concat(),
             Self::Alias(name) => [b"n", name.as_bytes()].concat(),
+            Self::Snapshot => b"s".to_vec(),
+            Self::SnapshotChunk { start, number } => {
+                [b"c".as_slice(), &start.to_be_bytes(), &number.to_be_bytes()].concat()
+            }
         }
+    }
+
+    /// Snapshots do not hold the rows of their own records.
+    pub(crate) fn is_of_snapshot(&self) -> bool {
+        matches!(self, Self::Snapshot | Self::SnapshotChunk { .. })
     }
 
     /// The name under which the host keeps it: an HMAC, so that the host learns no alias or key id.
@@ -50,7 +57,10 @@ impl RecordId {
     }
 
     /// Bound to id and version: a blob moved to another id, or kept from before, does not open.
+    /// A manifest is read before anything says which version is the current one: it names its own
+    /// inside, and the chain has to confirm it.
     fn associated_data(&self, version: u64) -> Vec<u8> {
+        let version = if *self == Self::Snapshot { 0 } else { version };
         [version.to_be_bytes().as_slice(), &self.canonical()].concat()
     }
 }
@@ -64,6 +74,10 @@ impl BlobHash {
 
     pub(crate) fn of(sealed: &[u8]) -> Self {
         Self(Sha256::digest(sealed).into())
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {

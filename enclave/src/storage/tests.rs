@@ -1,6 +1,6 @@
 //! The journal against a host that bends it, one test for each way.
 
-use super::journal::{Journal, JournalError, Write};
+use super::journal::{Cadence, Journal, JournalError, Write};
 use super::opponent::Opponent;
 use super::record::RecordId;
 use crate::secret::{RootKey, Subkeys};
@@ -12,7 +12,7 @@ fn root(byte: u8) -> crate::secret::JournalKeys {
 }
 
 async fn open(opponent: &Opponent) -> Result<Journal, JournalError> {
-    Journal::open(opponent.client(), root(1)).await
+    Journal::open(opponent.client(), root(1), Cadence::DEFAULT).await
 }
 
 fn key(number: u8) -> RecordId {
@@ -82,7 +82,7 @@ async fn the_host_sees_no_plaintext_and_no_names() {
 #[tokio::test]
 async fn another_root_key_opens_nothing() {
     let (opponent, _) = filled().await;
-    let result = Journal::open(opponent.client(), root(2)).await;
+    let result = Journal::open(opponent.client(), root(2), Cadence::DEFAULT).await;
     assert!(matches!(result, Err(JournalError::EntryDoesNotOpen { sequence: 1 })));
 }
 
