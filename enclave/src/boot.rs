@@ -94,7 +94,7 @@ pub async fn run(
     Ok(())
 }
 
-async fn unseal(
+pub(crate) async fn unseal(
     configuration: &BootConfiguration,
     subkeys: Subkeys,
     credentials: Vec<BootCredential>,
@@ -111,14 +111,7 @@ async fn unseal(
         .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
-    let journal = Journal::open(store.clone(), subkeys.journal, Cadence::DEFAULT).await?;
-    let checkpoint = journal.checkpoint();
-    info!(entries = checkpoint.sequence, "the journal is whole");
-    if let Some(named) = journal.audited() {
-        AuditLog::check_holds(&store, named).await?;
-    }
-    let audit = AuditLog::open(store, subkeys.audit).await?;
-    journal.name_audit_blocks(audit.newest());
+    let (journal, audit) = open_storage(store, subkeys, Cadence::DEFAULT).await?;
     let journal = Arc::new(journal);
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
@@ -130,6 +123,23 @@ async fn unseal(
         audit,
     };
     Ok((authority, journal, service))
+}
+
+/// Opens the journal, and the audit log if it still holds the block that the journal names.
+pub(crate) async fn open_storage(
+    store: StoreClient,
+    subkeys: Subkeys,
+    cadence: Cadence,
+) -> Result<(Journal, AuditLog), BootError> {
+    let journal = Journal::open(store.clone(), subkeys.journal, cadence).await?;
+    let entries = journal.checkpoint().sequence;
+    info!(entries, "the journal is whole");
+    if let Some(named) = journal.audited() {
+        AuditLog::check_holds(&store, named).await?;
+    }
+    let audit = AuditLog::open(store, subkeys.audit).await?;
+    journal.name_audit_blocks(audit.newest());
+    Ok((journal, audit))
 }
 
 /// Why a worker did not start.

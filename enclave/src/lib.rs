@@ -29,6 +29,9 @@ mod audit;
 mod secret;
 mod storage;
 
+#[doc(hidden)]
+pub mod probe;
+
 pub use attested::AttestationBinding;
 pub use audit::{AuditEntry, AuditError, AuditedAttestation, AuditedDecision, read_audit_log};
 pub use boot::{Boot, BootError, run};

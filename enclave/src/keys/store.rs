@@ -3,7 +3,7 @@
 use super::Key;
 use super::arn::{KeyName, Place};
 use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
-use crate::storage::journal::{Journal, JournalError, Write, Writer};
+use crate::storage::journal::{Journal, JournalError, Write};
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -59,14 +59,8 @@ pub(crate) struct KeyStore {
     pub(crate) place: Place,
     /// What AWS gives a key without a policy: most keys have it, and share this one.
     default_policy: Arc<KeyPolicy>,
-    cache: Mutex<Cache>,
-}
-
-#[derive(Default)]
-struct Cache {
-    keys: HashMap<Uuid, Arc<HeldKey>>,
-    /// Counts changes: what was read before a change is not kept after it.
-    generation: u64,
+    /// With the version that each is of: only the journal's current one counts.
+    cache: Mutex<HashMap<Uuid, (u64, Arc<HeldKey>)>>,
 }
 
 impl KeyStore {
@@ -95,24 +89,24 @@ impl KeyStore {
     }
 
     pub(crate) async fn by_id(&self, id: Uuid) -> Result<Option<Arc<HeldKey>>, StoreFault> {
-        let generation = {
-            let cache = self.cache();
-            if let Some(held) = cache.keys.get(&id) {
-                return Ok(Some(held.clone()));
-            }
-            cache.generation
-        };
-        let Some(record) = self.load(&RecordId::Key(id)).await? else {
+        let record = RecordId::Key(id);
+        let Some(current) = self.journal.version(&record) else { return Ok(None) };
+        if let Some((version, held)) = self.cache().get(&id)
+            && *version == current
+        {
+            return Ok(Some(held.clone()));
+        }
+        let Some((version, plaintext)) = self.journal.get_versioned(&record).await? else {
             return Ok(None);
         };
-        let OwnedKeyRecord { key, policy, aliases } = record;
+        let OwnedKeyRecord { key, policy, aliases } = codec::decode(&plaintext)?;
         let policy = if policy.is(&self.default_policy) {
             self.default_policy.clone()
         } else {
             Arc::new(self.modules.restore(policy)?)
         };
         let held = Arc::new(HeldKey { key, arn: self.place.key_arn(id), policy, aliases });
-        self.remember(held.clone(), generation);
+        self.remember(held.clone(), version);
         Ok(Some(held))
     }
 
@@ -123,7 +117,7 @@ impl KeyStore {
     ) -> Result<Arc<HeldKey>, StoreFault> {
         let arn = self.place.key_arn(key.id);
         let held = HeldKey { key, arn, policy: Arc::new(policy), aliases: Vec::new() };
-        let write = put_key(&held.key, &held.policy, &held.aliases)?;
+        let write = key_write(&held.key, &held.policy, &held.aliases)?;
         self.journal.writer().await?.commit(vec![write]).await?;
         Ok(Arc::new(held))
     }
@@ -131,8 +125,9 @@ impl KeyStore {
     pub(crate) async fn put_policy(&self, id: Uuid, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
         let held = self.by_id(id).await?.ok_or(StoreFault::Inconsistent)?;
-        let write = put_key(&held.key, policy, &held.aliases)?;
-        self.change(id, writer, vec![write]).await
+        let write = key_write(&held.key, policy, &held.aliases)?;
+        writer.commit(vec![write]).await?;
+        Ok(())
     }
 
     pub(crate) async fn create_alias(
@@ -154,8 +149,9 @@ impl KeyStore {
         names.push(name.to_owned());
         names.sort();
         let alias = Alias { target: target.to_string(), created: now, updated: now };
-        let writes = vec![put(id, &alias)?, put_key(&held.key, &held.policy, &names)?];
-        Ok(self.change(target, writer, writes).await?)
+        let writes = vec![put(id, &alias)?, key_write(&held.key, &held.policy, &names)?];
+        writer.commit(writes).await.map_err(StoreFault::from)?;
+        Ok(())
     }
 
     pub(crate) async fn alias(&self, name: &str) -> Result<Option<Alias>, StoreFault> {
@@ -184,35 +180,16 @@ impl KeyStore {
             .collect()
     }
 
-    async fn change(
-        &self,
-        id: Uuid,
-        writer: Writer<'_>,
-        writes: Vec<Write>,
-    ) -> Result<(), StoreFault> {
-        let committed = writer.commit(writes).await;
-        // Also after a failure: the change may have been kept.
+    fn remember(&self, held: Arc<HeldKey>, version: u64) {
         let mut cache = self.cache();
-        cache.keys.remove(&id);
-        cache.generation = cache.generation.wrapping_add(1);
-        drop(cache);
-        committed?;
-        Ok(())
+        if cache.len() >= CACHED_KEYS {
+            let any = cache.keys().next().copied();
+            any.and_then(|any| cache.remove(&any));
+        }
+        cache.insert(held.key.id, (version, held));
     }
 
-    fn remember(&self, held: Arc<HeldKey>, generation: u64) {
-        let mut cache = self.cache();
-        if cache.generation != generation {
-            return;
-        }
-        if cache.keys.len() >= CACHED_KEYS {
-            let oldest = cache.keys.keys().next().copied();
-            oldest.and_then(|any| cache.keys.remove(&any));
-        }
-        cache.keys.insert(held.key.id, held);
-    }
-
-    fn cache(&self) -> MutexGuard<'_, Cache> {
+    fn cache(&self) -> MutexGuard<'_, HashMap<Uuid, (u64, Arc<HeldKey>)>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,7 +206,12 @@ fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
     Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
 }
 
-fn put_key(key: &Key, policy: &KeyPolicy, aliases: &[String]) -> Result<Write, CodecError> {
+/// A key in one record with its policy and its aliases' names.
+pub(crate) fn key_write(
+    key: &Key,
+    policy: &KeyPolicy,
+    aliases: &[String],
+) -> Result<Write, CodecError> {
     put(RecordId::Key(key.id), &KeyRecord { key, policy: policy.to_stored(), aliases })
 }
 

@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 const LABEL_ENTRY: &[u8] = b"sekisho v1 journal entry";
 
-/// A boot reads the journal anew where a commit of the worker before it has overtaken it.
+/// What a change on its way has overtaken is read anew: a whole boot, or one record.
 const ATTEMPTS: usize = 3;
 
 /// The plaintext of one entry.
@@ -153,21 +153,56 @@ impl Journal {
         self.read(|state| state.index.ids(from).take_while(|id| belongs(id)).take(limit).collect())
     }
 
+    /// The current version of a record, the number of the entry that wrote it.
+    pub(crate) fn version(&self, id: &RecordId) -> Option<u64> {
+        self.read(|state| state.index.row(id)).map(|row| row.version)
+    }
+
     /// The current plaintext of a record; none where there is no such record.
     pub(crate) async fn get(
         &self,
         id: &RecordId,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, JournalError> {
-        let Some(indexed) = self.read(|state| state.index.row(id)) else {
-            return Ok(None);
-        };
+        Ok(self.get_versioned(id).await?.map(|(_, plaintext)| plaintext))
+    }
+
+    /// [`Journal::get`], with the version that it is of.
+    pub(crate) async fn get_versioned(
+        &self,
+        id: &RecordId,
+    ) -> Result<Option<(u64, Zeroizing<Vec<u8>>)>, JournalError> {
+        let row = || self.read(|state| state.index.row(id));
+        let mut seen = row();
+        for _ in 1..ATTEMPTS {
+            match self.get_row(id, seen).await {
+                Err(JournalError::RecordMissing | JournalError::RecordNotCurrent) => {}
+                result => return result,
+            }
+            // Maybe it was changed meanwhile, or by a commit whose answer was lost.
+            let _writer = self.writer.lock().await;
+            self.read_on().await?;
+            let now = row();
+            if now == seen {
+                break;
+            }
+            seen = now;
+        }
+        self.get_row(id, seen).await
+    }
+
+    async fn get_row(
+        &self,
+        id: &RecordId,
+        row: Option<Indexed>,
+    ) -> Result<Option<(u64, Zeroizing<Vec<u8>>)>, JournalError> {
+        let Some(indexed) = row else { return Ok(None) };
         let key = id.storage_key(&self.keys.record_names);
         let sealed = self.store.get(key).await?.ok_or(JournalError::RecordMissing)?;
         if BlobHash::of(&sealed) != indexed.hash {
             return Err(JournalError::RecordNotCurrent);
         }
         record::open(&self.keys.records, id, indexed.version, &sealed)
-            .map(Some)
+            .map(|plaintext| Some((indexed.version, plaintext)))
             .map_err(|_| JournalError::RecordNotCurrent)
     }
 

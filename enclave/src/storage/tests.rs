@@ -183,6 +183,38 @@ async fn a_swallowed_answer() {
     assert_eq!(text(&open(&opponent).await.unwrap(), &key(5)).await, "next");
 }
 
+/// The same for a reader: the record at the host is newer than the index knows.
+#[tokio::test]
+async fn a_read_after_a_swallowed_answer() {
+    let (opponent, journal) = filled().await;
+    opponent.held().swallow_answer = true;
+    assert!(put(&journal, key(1), "kept").await.is_err());
+    assert_eq!(text(&journal, &key(1)).await, "kept");
+    opponent.held().swallow_answer = true;
+    let deletion = Write { id: key(1), plaintext: None };
+    assert!(journal.writer().await.unwrap().commit(vec![deletion]).await.is_err());
+    assert!(journal.get(&key(1)).await.unwrap().is_none());
+    put(&journal, key(2), "goes on").await.unwrap();
+    assert_eq!(text(&open(&opponent).await.unwrap(), &key(2)).await, "goes on");
+}
+
+/// A record is read while it is written again and again.
+#[tokio::test]
+async fn reads_during_changes() {
+    let (_opponent, journal) = filled().await;
+    let changes = async {
+        for round in 0..30 {
+            put(&journal, key(1), &format!("{round}")).await.unwrap();
+        }
+    };
+    let reads = async {
+        for _ in 0..30 {
+            text(&journal, &key(1)).await;
+        }
+    };
+    tokio::join!(changes, reads);
+}
+
 #[tokio::test]
 async fn a_full_disk_that_is_emptied() {
     let (opponent, journal) = filled().await;

@@ -78,7 +78,7 @@ struct Chunk {
 
 impl Journal {
     /// Whether enough entries have come since the last snapshot.
-    pub(super) fn snapshot_is_due(&self) -> bool {
+    pub(crate) fn snapshot_is_due(&self) -> bool {
         self.read(|state| {
             let last = state.index.row(&RecordId::Snapshot).map_or(0, |row| row.version);
             let entries = state.checkpoint.sequence.saturating_sub(last);
