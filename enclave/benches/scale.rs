@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a benchmark")]
 
 use sekisho_enclave::RootKey;
-use sekisho_enclave::probe::Keys;
+use sekisho_enclave::probe::{Keys, Storage};
 use sekisho_wire::Address;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,12 +16,15 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 2000;
 /// Looks at keys whose times are taken.
 const LOOKS: usize = 5000;
+/// Starts of each kind.
+const RUNS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["host", folder] => block_on(host(Path::new(folder))),
         ["fill", folder, keys] => block_on(fill(Path::new(folder), keys.parse().unwrap())),
+        ["journal", folder] => block_on(journal(Path::new(folder))),
         ["worker", folder] => block_on(worker(Path::new(folder))),
         [] => measure(&[10, 10_000, 1_000_000]),
         _ => measure(&arguments.iter().map(|keys| keys.parse().unwrap()).collect::<Vec<_>>()),
@@ -30,34 +33,43 @@ fn main() {
 
 fn measure(sizes: &[usize]) {
     println!(
-        "     keys |  boot ms | worst ms | index MiB | worker MiB | peak MiB | store MiB | \
-         find µs: cached  p50  p99 | audit µs p50 | fill s | snapshot s"
+        "     keys | journal ms (worst) | boot ms (worst) | index MiB | worker MiB (peak) | \
+         store MiB | find us: cached, p50, p99 | audit us p50 | fill s | snapshot s"
     );
     for size in sizes {
         let folder = tempfile::tempdir().unwrap();
         let _host = Process(role("host", folder.path()).spawn().unwrap());
         let output = role("fill", folder.path()).arg(size.to_string()).output().unwrap();
         let filled = String::from_utf8(output.stdout).unwrap();
-        let [fill, snapshot, without] = numbers(&filled);
+        let [fill, snapshot] = numbers(&filled);
 
-        let runs: Vec<[f64; 7]> = (0..5)
-            .map(|_| {
-                let output = role("worker", folder.path()).output().unwrap();
-                numbers(&String::from_utf8(output.stdout).unwrap())
-            })
-            .collect();
-        let mut boots: Vec<f64> = runs.iter().map(|run| run[0]).collect();
-        boots.sort_by(f64::total_cmp);
-        let [_, resident, peak, cached, p50, p99, audit] = runs[runs.len() - 1];
+        let journals: Vec<[f64; 2]> = runs("journal", folder.path());
+        let index = journals[0][1];
+        let (journal, worst_journal) = median_and_worst(journals.iter().map(|run| run[0]));
+        let workers: Vec<[f64; 7]> = runs("worker", folder.path());
+        let (boot, worst_boot) = median_and_worst(workers.iter().map(|run| run[0]));
+        let [_, resident, peak, cached, p50, p99, audit] = workers[RUNS - 1];
         let store = folder_bytes(&folder.path().join("data")) as f64 / MIB;
         println!(
-            "{size:9} | {:8.0} | {:8.0} | {:9.1} | {resident:10.1} | {peak:8.1} | {store:9.1} | \
-             {cached:15.2} {p50:4.0} {p99:4.0} | {audit:12.0} | {fill:6.1} | {snapshot:10.2}",
-            boots[boots.len() / 2],
-            boots[boots.len() - 1],
-            resident - without,
+            "{size:9} | {journal:10.1} ({worst_journal:5.0}) | {boot:7.0} ({worst_boot:5.0}) | \
+             {index:9.1} | {resident:10.1} ({peak:4.0}) | {store:9.1} | \
+             {cached:15.2} {p50:4.0} {p99:4.0} | {audit:12.0} | {fill:6.1} | {snapshot:10.2}"
         );
     }
+}
+
+fn runs<const N: usize>(name: &str, folder: &Path) -> Vec<[f64; N]> {
+    let run = |_| {
+        let output = role(name, folder).output().unwrap();
+        numbers(&String::from_utf8(output.stdout).unwrap())
+    };
+    (0..RUNS).map(run).collect()
+}
+
+fn median_and_worst(runs: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut runs: Vec<f64> = runs.collect();
+    runs.sort_by(f64::total_cmp);
+    (runs[runs.len() / 2], runs[runs.len() - 1])
 }
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -108,7 +120,6 @@ fn ids_file(folder: &Path) -> PathBuf {
 async fn fill(folder: &Path, keys: usize) {
     let started = Instant::now();
     let worker = Keys::boot(store(folder), &root()).await.unwrap();
-    let without = status("VmRSS:");
     let mut ids = Vec::with_capacity(keys);
     while ids.len() < keys {
         ids.extend(worker.create(BATCH.min(keys - ids.len())).await.unwrap());
@@ -119,7 +130,17 @@ async fn fill(folder: &Path, keys: usize) {
     let snapshot = started.elapsed().as_secs_f64();
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
     std::fs::write(ids_file(folder), bytes).unwrap();
-    println!("{filled} {snapshot} {without}");
+    println!("{filled} {snapshot}");
+}
+
+/// Journal and audit log alone: a boot without the policies' compilation and the TLS identity.
+async fn journal(folder: &Path) {
+    let before = status("VmRSS:");
+    let started = Instant::now();
+    let storage = Storage::open(store(folder), &root(), u64::MAX, 4096).await.unwrap();
+    let opened = started.elapsed();
+    println!("{} {}", opened.as_secs_f64() * 1000.0, status("VmRSS:") - before);
+    drop(storage);
 }
 
 async fn worker(folder: &Path) {

@@ -14,7 +14,7 @@ const FAULTY: u64 = 3;
 pub(super) async fn host(folder: &Path, seed: u64) {
     let store = Address::Unix { path: folder.join("store") };
     let data = folder.join("data");
-    if seed % FAULTY != 0 {
+    if !seed.is_multiple_of(FAULTY) {
         let worker = Address::Unix { path: folder.join("nobody") };
         let config = sekisho_host::Config::new("127.0.0.1:0".parse().unwrap(), worker, store, data);
         return sekisho_host::run(config, |_| {}, std::future::pending()).await.unwrap();

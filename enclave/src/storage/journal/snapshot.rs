@@ -110,7 +110,9 @@ impl Journal {
         let manifest = Manifest { start, audited, sequence, chunks };
         let of_others = |id: &RecordId| matches!(id, RecordId::SnapshotChunk { start: other, .. } if *other != start.sequence);
         let old = self.read(|state| {
-            let ids = state.index.others(None).map(|(id, _)| id).filter(|id| of_others(id));
+            // In the order of ids, chunks come after the manifest.
+            let chunks = state.index.others(Some(&RecordId::Snapshot));
+            let ids = chunks.map(|(id, _)| id).filter(|id| of_others(id));
             ids.take(MAX_COMMIT_RECORDS).cloned().collect::<Vec<_>>()
         });
         let mut writes = vec![put(RecordId::Snapshot, &manifest)?];
