@@ -4,7 +4,7 @@
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
 //! AWS. Anything but a clear yes is a no.
 
-use crate::api::{AccountResource, Action, ApiError, Operation};
+use crate::api::{AccountResource, Action, ApiError, Operation, Recipient};
 use crate::audit::AuditedDecision;
 use crate::keys::Key;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
@@ -178,17 +178,22 @@ fn request(
         encryption_context: context
             .map(|context| context.iter().map(pair).collect())
             .unwrap_or_default(),
-        parameters: case
-            .action
-            .parameters()
-            .iter()
-            .map(|(name, value)| pair((name, value)))
-            .collect(),
+        parameters: parameters(case.action),
         attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
         grants: Vec::new(),
         time: case.time,
         source_ip: None,
     }
+}
+
+/// The operation's own parameters, and how a recipient wants its answer, by rising name.
+fn parameters(action: &Action) -> Vec<Pair> {
+    let mut parameters = action.parameters();
+    let recipient = action.recipient();
+    parameters
+        .extend(recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name().to_owned())));
+    parameters.sort();
+    parameters.iter().map(|(name, value)| pair((name, value))).collect()
 }
 
 fn principal(service: &Service, arn: &str) -> Principal {

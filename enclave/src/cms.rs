@@ -48,7 +48,7 @@ const EXPONENT_65537: &[u8] = &[0x02, 0x03, 0x01, 0x00, 0x01];
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// The attested public key that an answer is encrypted to.
-pub(crate) struct RecipientKey {
+pub(crate) struct OaepKey {
     key: OaepPublicEncryptingKey,
     /// SHA-256 of the DER SubjectPublicKeyInfo: AWS's subject key identifier.
     pub(crate) identifier: [u8; 32],
@@ -61,7 +61,7 @@ pub(crate) struct RecipientKey {
 )]
 pub(crate) struct UnusableKey;
 
-impl RecipientKey {
+impl OaepKey {
     /// Reads a DER SubjectPublicKeyInfo. The enclave chose these bytes: nothing in them is trusted.
     pub(crate) fn from_spki(spki: &[u8]) -> Result<Self, UnusableKey> {
         let key = PublicEncryptingKey::from_der(spki).map_err(|_| UnusableKey)?;
@@ -156,10 +156,10 @@ mod tests {
     use super::*;
     use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 
-    fn key(size: KeySize) -> (PrivateDecryptingKey, RecipientKey) {
+    fn key(size: KeySize) -> (PrivateDecryptingKey, OaepKey) {
         let private = PrivateDecryptingKey::generate(size).unwrap();
         let spki: PublicKeyX509Der<'_> = private.public_key().as_der().unwrap();
-        let recipient = RecipientKey::from_spki(spki.as_ref()).unwrap();
+        let recipient = OaepKey::from_spki(spki.as_ref()).unwrap();
         (private, recipient)
     }
 
@@ -199,16 +199,16 @@ mod tests {
     #[test]
     fn other_keys_are_refused() {
         for spki in [&b""[..], &[0x30, 0x00], b"-----BEGIN PUBLIC KEY-----", &[4; 65]] {
-            assert!(RecipientKey::from_spki(spki).is_err());
+            assert!(OaepKey::from_spki(spki).is_err());
         }
         let (private, _) = key(KeySize::Rsa2048);
         let spki: PublicKeyX509Der<'_> = private.public_key().as_der().unwrap();
         let mut trailing = spki.as_ref().to_vec();
         trailing.push(0);
-        assert!(RecipientKey::from_spki(&trailing).is_err());
+        assert!(OaepKey::from_spki(&trailing).is_err());
         let mut exponent_3 = spki.as_ref().to_vec();
         let last = exponent_3.len() - 1;
         exponent_3[last] = 3;
-        assert!(RecipientKey::from_spki(&exponent_3).is_err());
+        assert!(OaepKey::from_spki(&exponent_3).is_err());
     }
 }

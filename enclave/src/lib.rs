@@ -21,6 +21,7 @@ mod authorize;
 mod service;
 
 mod cms;
+mod hpke;
 mod keys;
 mod operations;
 

@@ -1,8 +1,9 @@
 //! The attested recipient of a secret: whom an answer is encrypted to.
 
-use crate::api::{ApiError, Recipient};
+use crate::api::{ApiError, KeyEncryptionAlgorithm, Recipient};
 use crate::audit::AuditedAttestation;
-use crate::cms::RecipientKey;
+use crate::cms::OaepKey;
+use crate::hpke::HpkeKey;
 use crate::throttle::{Exhausted, Rate, Throttle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -39,6 +40,36 @@ pub(crate) struct VerifiedRecipient {
     age: Duration,
 }
 
+/// The document's public key, of the kind that the algorithm asked for needs.
+enum RecipientKey {
+    Oaep(OaepKey),
+    Hpke(HpkeKey),
+}
+
+impl RecipientKey {
+    fn from_spki(algorithm: KeyEncryptionAlgorithm, spki: &[u8]) -> Result<Self, ApiError> {
+        let key = match algorithm {
+            KeyEncryptionAlgorithm::RsaesOaepSha256 => {
+                OaepKey::from_spki(spki).map(Self::Oaep).map_err(|error| error.to_string())
+            }
+            KeyEncryptionAlgorithm::HpkeP384 => {
+                HpkeKey::from_spki(spki).map(Self::Hpke).map_err(|error| error.to_string())
+            }
+        };
+        key.map_err(|error| {
+            ApiError::Validation(format!("{error}, as {} needs it.", algorithm.name()))
+        })
+    }
+
+    /// SHA-256 of the DER SubjectPublicKeyInfo.
+    fn identifier(&self) -> &[u8; 32] {
+        match self {
+            Self::Oaep(key) => &key.identifier,
+            Self::Hpke(key) => &key.identifier,
+        }
+    }
+}
+
 impl RecipientVerifier {
     pub(crate) fn new(anchors: TrustAnchors) -> Self {
         let verifier = Verifier::with_backend(anchors, AwsLc).with_cache(CACHED_CHAINS);
@@ -64,8 +95,7 @@ impl RecipientVerifier {
         let key = document.public_key().ok_or_else(|| {
             ApiError::Validation("The attestation document has no public key.".into())
         })?;
-        let key = RecipientKey::from_spki(key)
-            .map_err(|error| ApiError::Validation(format!("{error}.")))?;
+        let key = RecipientKey::from_spki(recipient.algorithm, key)?;
         let age = now.since(document.timestamp());
         Ok(VerifiedRecipient { document, key, age })
     }
@@ -81,8 +111,11 @@ fn refused(rejection: Rejection) -> ApiError {
 impl VerifiedRecipient {
     /// `CiphertextForRecipient` in base64.
     pub(crate) fn envelop(&self, secret: &[u8]) -> Result<String, ApiError> {
-        let envelope = self.key.envelop(secret).map_err(|_| ApiError::Internal)?;
-        Ok(BASE64.encode(envelope))
+        let sealed = match &self.key {
+            RecipientKey::Oaep(key) => key.envelop(secret).map_err(|_| ApiError::Internal)?,
+            RecipientKey::Hpke(key) => key.seal(secret).map_err(|_| ApiError::Internal)?,
+        };
+        Ok(BASE64.encode(sealed))
     }
 
     /// What a policy sees.
@@ -103,7 +136,7 @@ impl VerifiedRecipient {
             user_data: document.user_data().map(<[u8]>::to_vec),
             nonce: document.nonce().map(<[u8]>::to_vec),
             nonce_fresh: false,
-            public_key_sha256: Some(hex::encode(self.key.identifier)),
+            public_key_sha256: Some(hex::encode(self.key.identifier())),
         }
     }
 
