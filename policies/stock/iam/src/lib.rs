@@ -6,7 +6,7 @@
 //! | `Id`, `Sid` | any string |
 //! | `Effect` | `Allow`, `Deny` |
 //! | `Principal` | `"*"`, `{"AWS": …}` with `"*"`, an account, a root, user, role or session ARN |
-//! | `Action`, `NotAction` | `*` and `kms:…`, with `*` and `?`, in any case |
+//! | `Action`, `NotAction` | `*`, `kms:…` and `sekisho:…`, with `*` and `?`, in any case |
 //! | `Resource`, `NotResource` | with `*` and `?` |
 //! | `Condition` | the operators of [`operators`], the keys of [`keys`], `…IfExists`, `ForAnyValue:`, `ForAllValues:` |
 //!

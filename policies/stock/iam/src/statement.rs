@@ -7,6 +7,8 @@ use sekisho_policy::json::Cursor;
 use sekisho_policy::state::{Reader, Writer};
 use sekisho_policy::{ConfigurationError, Request};
 
+/// The services whose actions there are: AWS KMS's, and Sekisho's own for principals.
+const SERVICES: [&str; 2] = ["kms", "sekisho"];
 /// The longest Sid: it goes into reasons and annotations.
 const SID: usize = 256;
 
@@ -144,9 +146,10 @@ fn check_action(at: &Cursor<'_>, text: &str) -> Result<(), ConfigurationError> {
     let (service, name) = text.split_once(':').unwrap_or(("", ""));
     let letters =
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'?'));
-    match text == "*" || (service.eq_ignore_ascii_case("kms") && !name.is_empty() && letters) {
+    let known = SERVICES.iter().any(|known| service.eq_ignore_ascii_case(known));
+    match text == "*" || (known && !name.is_empty() && letters) {
         true => Ok(()),
-        false => Err(at.error("is not \"*\" or an action of kms")),
+        false => Err(at.error("is not \"*\" or an action of kms or sekisho")),
     }
 }
 
