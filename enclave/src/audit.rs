@@ -37,6 +37,12 @@ pub struct AuditEntry {
     pub operation: String,
     /// ARN of the principal whose signature was verified.
     pub principal: String,
+    /// The access key that signed; of a session, the session's own.
+    pub access_key_id: String,
+    /// The session's name, where a session signed.
+    pub session: Option<String>,
+    /// ARN of what the account's policy was asked about, or `*`.
+    pub resource: Option<String>,
     /// ARN of the key, where the request was about one.
     pub key: Option<String>,
     /// The encryption context, by rising name.

@@ -6,6 +6,7 @@
 
 use crate::api::{AccountResource, Action, ApiError, Operation, Recipient};
 use crate::audit::AuditedDecision;
+use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
     _allowed: Allowed,
-    principal: String,
+    caller: Arc<Caller>,
     key: Option<Arc<HeldKey>>,
     recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
@@ -30,7 +31,7 @@ pub(crate) struct Permit {
 pub(crate) struct Case<'a> {
     pub(crate) operation: Operation,
     pub(crate) action: &'a Action,
-    pub(crate) principal: &'a str,
+    pub(crate) caller: &'a Arc<Caller>,
     pub(crate) key: Option<Arc<HeldKey>>,
     pub(crate) recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
@@ -47,19 +48,15 @@ pub(crate) struct Decided {
 
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
-    let place = &service.keys.place;
     let mut asked: Vec<(String, &KeyPolicy)> = Vec::with_capacity(2);
-    match case.action.account_resource() {
-        Some(AccountResource::Any) => asked.push(("*".into(), &service.account_policy)),
-        Some(AccountResource::Alias(name)) => {
-            asked.push((place.alias_arn(name), &service.account_policy));
-        }
-        None => {}
+    // What a session makes would outlive it: it asks nothing of Sekisho's own, as in AWS the
+    // credentials of GetSessionToken ask nothing of IAM.
+    if case.caller.session().is_none() || !case.operation.is_own() {
+        let of_account = account_resource(service, case.action, case.caller);
+        asked.extend(of_account.map(|resource| (resource, &service.account_policy)));
+        asked.extend(case.key.iter().map(|held| (held.arn.clone(), held.policy.as_ref())));
     }
-    if let Some(held) = &case.key {
-        asked.push((held.arn.clone(), &held.policy));
-    }
-    // Nothing to ask happens for no operation; were it to, nothing would allow it.
+    // Where nothing is asked, nothing allows it.
     let mut decided: Result<Allowed, Refused> = Err(Refused::unasked());
     for (resource, policy) in asked {
         let subject = case.key.as_deref().map(|held| (&held.key, held.aliases.as_slice()));
@@ -73,20 +70,35 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
             break;
         }
     }
-    let Case { principal, key, recipient, time, operation, .. } = case;
-    let principal = principal.to_owned();
+    let Case { caller, key, recipient, time, operation, .. } = case;
+    let caller = caller.clone();
     match decided {
         Ok(allowed) => {
             let decision = audited(allowed.evaluation(), true);
-            let permit = Permit { _allowed: allowed, principal, key, recipient, time };
+            let permit = Permit { _allowed: allowed, caller, key, recipient, time };
             Decided { permit: Ok(permit), decision, reason: None }
         }
         Err(Refused { resource, decision, reason }) => {
-            let action = operation.iam_action();
+            let (principal, action) = (caller.arn().to_owned(), operation.iam_action());
             let refusal = ApiError::AccessDenied { principal, action, resource };
             Decided { permit: Err(refusal), decision, reason: Some(reason) }
         }
     }
+}
+
+/// What of the account's is asked for, as policies name it.
+pub(crate) fn account_resource(
+    service: &Service,
+    action: &Action,
+    caller: &Caller,
+) -> Option<String> {
+    let place = &service.keys.place;
+    action.account_resource().map(|resource| match resource {
+        AccountResource::Any => "*".to_owned(),
+        AccountResource::Alias(name) => place.alias_arn(name),
+        AccountResource::Principal(name) => place.user_arn(name),
+        AccountResource::Caller => caller.arn().to_owned(),
+    })
 }
 
 /// A no: on what, and what the audit log keeps of it.
@@ -108,6 +120,11 @@ impl Permit {
     /// The key that the permit is for.
     pub(crate) fn key(&self) -> Result<&HeldKey, ApiError> {
         self.key.as_deref().ok_or(ApiError::Internal)
+    }
+
+    /// To whom it was given.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// When it was given, milliseconds since 1970.
@@ -143,7 +160,7 @@ impl Permit {
             let request = Request {
                 action: Operation::PutKeyPolicy.iam_action().into(),
                 resource: arn.clone(),
-                principal: principal(service, &self.principal),
+                principal: principal(service, &self.caller),
                 key: Some(policy_key(arn, key, aliases)),
                 encryption_context: Vec::new(),
                 parameters: Vec::new(),
@@ -173,7 +190,7 @@ fn request(
     Request {
         action: case.operation.iam_action().into(),
         resource: resource.to_owned(),
-        principal: principal(service, case.principal),
+        principal: principal(service, case.caller),
         key: key.map(|(key, aliases)| policy_key(service.keys.place.key_arn(key.id), key, aliases)),
         encryption_context: context
             .map(|context| context.iter().map(pair).collect())
@@ -196,9 +213,10 @@ fn parameters(action: &Action) -> Vec<Pair> {
     parameters.iter().map(|(name, value)| pair((name, value))).collect()
 }
 
-fn principal(service: &Service, arn: &str) -> Principal {
+fn principal(service: &Service, caller: &Caller) -> Principal {
     let account = service.keys.place.account.clone();
-    Principal { arn: arn.to_owned(), account, tags: Vec::new() }
+    let tags = caller.tags().iter().map(|(name, value)| pair((name, value))).collect();
+    Principal { arn: caller.arn().to_owned(), account, tags }
 }
 
 fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_policy_engine::Key {

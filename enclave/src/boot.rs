@@ -3,14 +3,16 @@
 use crate::attested::Attester;
 use crate::audit::{AuditError, AuditLog};
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
+use crate::credentials::{BootCredential, Credentials};
 use crate::http::{self, Worker};
 use crate::keys::arn::Place;
-use crate::keys::policy::{Modules, PolicyRefused, default_document};
+use crate::keys::policy::{Modules, PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
+use crate::principals::session::Sessions;
+use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
-use crate::secret::{RootKey, Subkeys};
+use crate::secret::{JournalKeys, RootKey, Secret, Subkeys};
 use crate::service::Service;
-use crate::signature::{BootCredential, Credentials};
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{ServiceAuthority, TlsError};
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
@@ -106,19 +108,27 @@ pub(crate) async fn unseal(
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
+        .configure(&account_document(&place.root_arn()))
+        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
+    let default_policy = modules
         .configure(&default_document(&place.root_arn()))
-        .map(Arc::new)
         .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
-    let (journal, audit) = open_storage(store, subkeys, Cadence::DEFAULT).await?;
+    let (journal, audit) =
+        open_storage(store, subkeys.journal, subkeys.audit, Cadence::DEFAULT).await?;
     let journal = Arc::new(journal);
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
     let service = Service {
-        credentials: Credentials::new(place.region.clone(), credentials),
+        credentials: Credentials::new(
+            place.clone(),
+            credentials,
+            PrincipalStore::new(journal.clone()),
+            Sessions::new(subkeys.sessions),
+        ),
         recipients: RecipientVerifier::new(anchors),
-        keys: KeyStore::new(journal.clone(), modules, place, account_policy.clone()),
+        keys: KeyStore::new(journal.clone(), modules, place, Arc::new(default_policy)),
         account_policy,
         audit,
     };
@@ -128,16 +138,17 @@ pub(crate) async fn unseal(
 /// Opens the journal, and the audit log if it still holds the block that the journal names.
 pub(crate) async fn open_storage(
     store: StoreClient,
-    subkeys: Subkeys,
+    journal_keys: JournalKeys,
+    audit_key: Secret,
     cadence: Cadence,
 ) -> Result<(Journal, AuditLog), BootError> {
-    let journal = Journal::open(store.clone(), subkeys.journal, cadence).await?;
+    let journal = Journal::open(store.clone(), journal_keys, cadence).await?;
     let entries = journal.checkpoint().sequence;
     info!(entries, "the journal is whole");
     if let Some(named) = journal.audited() {
         AuditLog::check_holds(&store, named).await?;
     }
-    let audit = AuditLog::open(store, subkeys.audit).await?;
+    let audit = AuditLog::open(store, audit_key).await?;
     journal.name_audit_blocks(audit.newest());
     Ok((journal, audit))
 }

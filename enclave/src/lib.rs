@@ -11,6 +11,8 @@ mod attested;
 mod http;
 mod pipeline;
 
+mod credentials;
+mod principals;
 mod signature;
 
 mod api;
@@ -39,7 +41,7 @@ pub use boot::{Boot, BootError, run};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
 };
+pub use credentials::BootCredential;
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
-pub use signature::BootCredential;
 pub use storage::journal::JournalError;
 pub use tls::TlsError;

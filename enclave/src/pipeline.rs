@@ -8,11 +8,12 @@
 use crate::api::{Action, ApiError, Response, Subject};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case};
+use crate::credentials::Authenticated;
 use crate::keys::ciphertext::CiphertextBlob;
 use crate::keys::store::HeldKey;
 use crate::operations;
 use crate::service::Service;
-use crate::signature::{Authenticated, SignedRequest};
+use crate::signature::SignedRequest;
 use sekisho_attestation::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(crate) async fn answer(
     now: OffsetDateTime,
 ) -> Response {
     let request_id = Uuid::new_v4().to_string();
-    let authenticated = match service.credentials.authenticate(request, now) {
+    let authenticated = match service.credentials.authenticate(request, now).await {
         Ok(authenticated) => authenticated,
         // Nobody is known to have asked: there is no decision to record, and no result to release.
         Err(refusal) => return Response::refusal(request_id, &refusal),
@@ -49,7 +50,9 @@ async fn run(
         time: milliseconds(now),
         request_id: request_id.clone(),
         operation: authenticated.operation().name().into(),
-        principal: authenticated.principal().into(),
+        principal: authenticated.caller().arn().into(),
+        access_key_id: authenticated.caller().access_key_id().into(),
+        session: authenticated.caller().session().map(str::to_owned),
         ..AuditEntry::default()
     };
     let result = decide_and_perform(service, authenticated, &mut entry).await;
@@ -77,15 +80,16 @@ async fn decide_and_perform(
     let key = find_subject(service, action.subject()).await?;
     entry.key = key.as_ref().map(|held| held.arn.clone());
 
-    let (principal, time) = (authenticated.principal(), entry.time);
+    let (caller, time) = (authenticated.caller(), entry.time);
     let now = Timestamp::from_millis(time);
     let recipient = action
         .recipient()
-        .map(|recipient| service.recipients.verify(recipient, principal, now))
+        .map(|recipient| service.recipients.verify(recipient, caller.arn(), now))
         .transpose()?;
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
-    let case = Case { operation, action: &action, principal, key, recipient, time };
+    entry.resource = authorize::account_resource(service, &action, caller);
+    let case = Case { operation, action: &action, caller, key, recipient, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;

@@ -6,9 +6,7 @@ use crate::audit::{AuditEntry, AuditLog, Outcome};
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::keys::Key;
-use crate::keys::arn::Place;
 use crate::keys::material::KeyMaterial;
-use crate::keys::policy::default_document;
 use crate::keys::store::key_write;
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
@@ -49,7 +47,8 @@ impl Storage {
         let subkeys = Subkeys::derive(root);
         let store = StoreClient::dial(store);
         let cadence = Cadence { entries, rows };
-        let (journal, audit) = boot::open_storage(store, subkeys, cadence).await?;
+        let (journal, audit) =
+            boot::open_storage(store, subkeys.journal, subkeys.audit, cadence).await?;
         Ok(Self { journal, audit })
     }
 
@@ -137,10 +136,7 @@ impl Keys {
     /// # Errors
     /// None of them was made, or nobody knows.
     pub async fn create(&self, number: usize) -> Result<Vec<u128>, BootError> {
-        let place: &Place = &self.service.keys.place;
-        let document = default_document(&place.root_arn());
-        let policy = &self.service.account_policy;
-        debug_assert_eq!(policy.document(), document);
+        let policy = &self.service.keys.default_policy;
         let (mut ids, mut writes) = (Vec::new(), Vec::new());
         for _ in 0..number {
             let material =

@@ -16,6 +16,7 @@ const LABEL_JOURNAL: &[u8] = b"sekisho v1 subkey journal";
 const LABEL_RECORDS: &[u8] = b"sekisho v1 subkey records";
 const LABEL_RECORD_NAMES: &[u8] = b"sekisho v1 subkey record names";
 const LABEL_AUDIT: &[u8] = b"sekisho v1 subkey audit";
+const LABEL_SESSIONS: &[u8] = b"sekisho v1 subkey sessions";
 
 /// Random bytes in front of every sealed message.
 pub(crate) const SALT_LENGTH: usize = 32;
@@ -70,6 +71,7 @@ impl RootKey {
 pub(crate) struct Subkeys {
     pub(crate) journal: JournalKeys,
     pub(crate) audit: Secret,
+    pub(crate) sessions: Secret,
 }
 
 /// What the journal seals with.
@@ -89,6 +91,7 @@ impl Subkeys {
                 record_names: root.0.derive(LABEL_RECORD_NAMES),
             },
             audit: root.0.derive(LABEL_AUDIT),
+            sessions: root.0.derive(LABEL_SESSIONS),
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use crate::api::ApiError;
 use crate::audit::AuditLog;
+use crate::credentials::Credentials;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::recipient::RecipientVerifier;
-use crate::signature::Credentials;
 use std::sync::Arc;
 
 pub(crate) struct Service {
     pub(crate) credentials: Credentials,
     pub(crate) recipients: RecipientVerifier,
     /// Decides about what belongs to no key.
-    pub(crate) account_policy: Arc<KeyPolicy>,
+    pub(crate) account_policy: KeyPolicy,
     pub(crate) keys: KeyStore,
     pub(crate) audit: AuditLog,
 }

@@ -1,4 +1,4 @@
-//! Who is asking: AWS Signature Version 4, verified over the bytes that arrived.
+//! AWS Signature Version 4, verified over the bytes that arrived.
 //!
 //! Source: "Signature Version 4 signing process" in the AWS IAM user guide. Only the header form
 //! is taken (KMS clients use no other), and only for `POST /`.
@@ -6,7 +6,6 @@
 use crate::api::{ApiError, Operation};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -16,6 +15,7 @@ use zeroize::Zeroizing;
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "kms";
 const TERMINATOR: &str = "aws4_request";
+const SESSION_TOKEN: &str = "x-amz-security-token";
 /// How far a request's time may be from the worker's clock (AWS's own tolerance is five minutes;
 /// the signing documentation allows up to fifteen), in seconds.
 const TOLERANCE: i64 = 15 * 60;
@@ -25,31 +25,6 @@ const MAX_SIGNED_HEADERS: usize = 64;
 const DATE_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 
-/// A principal's access key.
-pub struct BootCredential {
-    /// `AKIA…`.
-    pub access_key_id: String,
-    /// The secret half.
-    pub secret_access_key: Zeroizing<String>,
-    /// `arn:aws:iam::<account>:root` or `…:user/<name>`.
-    pub principal_arn: String,
-}
-
-impl std::fmt::Debug for BootCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BootCredential")
-            .field("access_key_id", &self.access_key_id)
-            .field("principal_arn", &self.principal_arn)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Everyone who can sign a request, by access key id.
-pub(crate) struct Credentials {
-    keys: HashMap<String, BootCredential>,
-    region: String,
-}
-
 /// A request as HTTP brought it, nothing believed yet.
 pub(crate) struct SignedRequest {
     pub(crate) operation: Operation,
@@ -58,44 +33,26 @@ pub(crate) struct SignedRequest {
     pub(crate) body: Vec<u8>,
 }
 
-/// A request whose signature was verified. Only [`Credentials::authenticate`] makes one.
-pub(crate) struct Authenticated {
-    operation: Operation,
-    principal: String,
-    body: Zeroizing<Vec<u8>>,
+/// A request's claim to come from the holder of an access key: read and current, not verified.
+pub(crate) struct Claim<'a> {
+    authorization: Authorization<'a>,
+    session_token: Option<&'a str>,
+    string_to_sign: String,
 }
 
-impl Authenticated {
-    pub(crate) fn operation(&self) -> Operation {
-        self.operation
-    }
+/// Proof that a claim was signed with the secret of its access key. Only [`Claim::verify`] makes
+/// one.
+pub(crate) struct Verified(());
 
-    /// ARN of who signed.
-    pub(crate) fn principal(&self) -> &str {
-        &self.principal
-    }
-
-    pub(crate) fn body(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-impl Credentials {
-    pub(crate) fn new(region: String, credentials: Vec<BootCredential>) -> Self {
-        let keys = credentials.into_iter().map(|key| (key.access_key_id.clone(), key)).collect();
-        Self { keys, region }
-    }
-
-    /// Verifies the signature of `request` at `now`.
-    pub(crate) fn authenticate(
-        &self,
-        request: SignedRequest,
+impl<'a> Claim<'a> {
+    /// Reads what `request` says about its signature; its scope and its time must fit.
+    pub(crate) fn read(
+        request: &'a SignedRequest,
+        region: &str,
         now: OffsetDateTime,
-    ) -> Result<Authenticated, ApiError> {
-        let SignedRequest { operation, headers, body } = request;
-        let body = Zeroizing::new(body);
+    ) -> Result<Self, ApiError> {
         let header = |name: &str| {
-            let mut found = headers.iter().filter(|(known, _)| known == name);
+            let mut found = request.headers.iter().filter(|(known, _)| known == name);
             found.next().map(|(_, value)| value.as_str()).filter(|_| found.next().is_none())
         };
         let authorization = header("authorization").ok_or(ApiError::MissingAuthenticationToken)?;
@@ -103,27 +60,34 @@ impl Credentials {
         let date_time = header("x-amz-date").ok_or_else(|| {
             incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         })?;
-        authorization.check_scope(&self.region, date_time)?;
-        let credential =
-            self.keys.get(authorization.access_key_id).ok_or(ApiError::UnrecognizedClient)?;
-        if header("x-amz-security-token").is_some() {
-            // No session token was ever given out.
-            return Err(ApiError::UnrecognizedClient);
-        }
+        authorization.check_scope(region, date_time)?;
         check_time(date_time, now)?;
 
-        let canonical = authorization.canonical_request(&headers, &body)?;
+        let canonical = authorization.canonical_request(&request.headers, &request.body)?;
         let scope = authorization.scope();
         let string_to_sign = format!(
             "{ALGORITHM}\n{date_time}\n{scope}\n{}",
             hex::encode(Sha256::digest(canonical.as_bytes()))
         );
-        let key = signing_key(&credential.secret_access_key, &authorization);
-        let expected = hex::encode(hmac(key.as_slice(), string_to_sign.as_bytes()));
-        if !bool::from(expected.as_bytes().ct_eq(authorization.signature.as_bytes())) {
+        Ok(Self { authorization, session_token: header(SESSION_TOKEN), string_to_sign })
+    }
+
+    pub(crate) fn access_key_id(&self) -> &str {
+        self.authorization.access_key_id
+    }
+
+    pub(crate) fn session_token(&self) -> Option<&str> {
+        self.session_token
+    }
+
+    /// Compares the signature, in constant time, with the one that `secret` makes.
+    pub(crate) fn verify(&self, secret: &str) -> Result<Verified, ApiError> {
+        let key = signing_key(secret, &self.authorization);
+        let expected = hex::encode(hmac(key.as_slice(), self.string_to_sign.as_bytes()));
+        if !bool::from(expected.as_bytes().ct_eq(self.authorization.signature.as_bytes())) {
             return Err(mismatch());
         }
-        Ok(Authenticated { operation, principal: credential.principal_arn.clone(), body })
+        Ok(Verified(()))
     }
 }
 
@@ -218,7 +182,9 @@ impl<'a> Authorization<'a> {
         body: &[u8],
     ) -> Result<String, ApiError> {
         // What decides the meaning of the request must be signed.
-        for name in ["host", "x-amz-date", "x-amz-target"] {
+        let has_token = headers.iter().any(|(name, _)| name == SESSION_TOKEN);
+        let token = has_token.then_some(SESSION_TOKEN);
+        for name in ["host", "x-amz-date", "x-amz-target"].into_iter().chain(token) {
             if !self.signed_headers.contains(&name) {
                 return Err(ApiError::InvalidSignature(format!(
                     "'{name}' must be a 'SignedHeader' in the AWS Authorization."
@@ -289,126 +255,4 @@ fn mismatch() -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use time::macros::datetime;
-
-    const NOW: OffsetDateTime = datetime!(2026-11-22 04:00:00 UTC);
-    const DATE: &str = "20261122T040000Z";
-    /// Computed by botocore's SigV4Auth over the request of [`request`].
-    const SIGNATURE: &str = "6ed0bebc8fdfdcca1cc299c0233b38b64afd13aff7b24a4b47a6b9d133b12b22";
-
-    fn credentials() -> Credentials {
-        let credential = BootCredential {
-            access_key_id: "AKIDEXAMPLE".into(),
-            secret_access_key: Zeroizing::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
-            principal_arn: "arn:aws:iam::111122223333:root".into(),
-        };
-        Credentials::new("eu-central-1".into(), vec![credential])
-    }
-
-    fn request() -> SignedRequest {
-        let authorization = format!(
-            "{ALGORITHM} Credential=AKIDEXAMPLE/20261122/eu-central-1/kms/aws4_request, \
-             SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={SIGNATURE}"
-        );
-        let headers = [
-            ("host", "localhost:8443"),
-            ("content-type", "application/x-amz-json-1.1"),
-            ("x-amz-target", "TrentService.ListKeys"),
-            ("x-amz-date", DATE),
-            ("authorization", &authorization),
-        ];
-        SignedRequest {
-            operation: Operation::ListKeys,
-            headers: headers.map(|(name, value)| (name.into(), value.into())).to_vec(),
-            body: br#"{"Limit": 7}"#.to_vec(),
-        }
-    }
-
-    fn set(request: &mut SignedRequest, name: &str, value: &str) {
-        for header in request.headers.iter_mut().filter(|(known, _)| known == name) {
-            header.1 = value.into();
-        }
-    }
-
-    fn refused(request: SignedRequest) -> (&'static str, String) {
-        let error = credentials().authenticate(request, NOW).err().unwrap();
-        (error.code(), error.message())
-    }
-
-    #[test]
-    fn a_signature_of_botocore_verifies() {
-        let authenticated = credentials().authenticate(request(), NOW).unwrap();
-        assert_eq!(authenticated.principal(), "arn:aws:iam::111122223333:root");
-        assert_eq!(authenticated.body(), br#"{"Limit": 7}"#);
-    }
-
-    #[test]
-    fn any_change_to_what_is_signed_is_refused() {
-        let mut changed_body = request();
-        changed_body.body = br#"{"Limit": 8}"#.to_vec();
-        assert_eq!(refused(changed_body).0, "InvalidSignatureException");
-        for (name, value) in [
-            ("host", "elsewhere:8443"),
-            ("x-amz-target", "TrentService.Decrypt"),
-            ("content-type", "text/plain"),
-            ("x-amz-date", "20261122T040001Z"),
-        ] {
-            let mut changed = request();
-            set(&mut changed, name, value);
-            assert_eq!(refused(changed).0, "InvalidSignatureException", "{name}");
-        }
-    }
-
-    #[test]
-    fn a_header_that_decides_the_meaning_must_be_signed() {
-        for name in ["host;", "x-amz-date;", ";x-amz-target"] {
-            let mut changed = request();
-            let authorization = changed.headers[4].1.replace(name, "");
-            set(&mut changed, "authorization", &authorization);
-            let (code, message) = refused(changed);
-            assert_eq!(code, "InvalidSignatureException");
-            assert!(message.contains("must be a 'SignedHeader'"), "{message}");
-        }
-    }
-
-    #[test]
-    fn time_is_bounded_on_both_sides() {
-        for (seconds, text) in [(901, "Signature expired"), (-901, "Signature not yet current")] {
-            let now = NOW + time::Duration::seconds(seconds);
-            let error = credentials().authenticate(request(), now).err().unwrap();
-            assert!(error.message().starts_with(text), "{}", error.message());
-        }
-        let latest = NOW + time::Duration::seconds(900);
-        assert!(credentials().authenticate(request(), latest).is_ok());
-    }
-
-    #[test]
-    fn each_missing_or_wrong_part_has_its_own_error() {
-        let cases = [
-            ("AKIDEXAMPLE/", "AKIDOTHER/", "UnrecognizedClientException"),
-            ("eu-central-1", "us-east-1", "InvalidSignatureException"),
-            ("/kms/", "/s3/", "InvalidSignatureException"),
-            ("aws4_request", "aws5_request", "InvalidSignatureException"),
-            ("/20261122/", "/20261121/", "InvalidSignatureException"),
-            ("AKIDEXAMPLE/", "", "IncompleteSignatureException"),
-            ("Signature=", "Sig=", "IncompleteSignatureException"),
-            ("Signature=", "Signature=0, Signature=", "IncompleteSignatureException"),
-            ("content-type;host", "host;content-type", "IncompleteSignatureException"),
-            ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA1", "IncompleteSignatureException"),
-        ];
-        for (from, to, code) in cases {
-            let mut changed = request();
-            let authorization = changed.headers[4].1.replace(from, to);
-            set(&mut changed, "authorization", &authorization);
-            assert_eq!(refused(changed).0, code, "{from} -> {to}");
-        }
-        let mut without = request();
-        without.headers.pop();
-        assert_eq!(refused(without).0, "MissingAuthenticationTokenException");
-        let mut twice = request();
-        twice.headers.push(("authorization".into(), "x".into()));
-        assert_eq!(refused(twice).0, "MissingAuthenticationTokenException");
-    }
-}
+pub(crate) mod tests;

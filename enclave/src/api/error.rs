@@ -13,6 +13,7 @@ pub(crate) enum ApiError {
     IncompleteSignature(String),
     InvalidSignature(String),
     UnrecognizedClient,
+    ExpiredToken,
     RequestTooLarge {
         limit: usize,
     },
@@ -30,7 +31,9 @@ pub(crate) enum ApiError {
     AlreadyExists {
         arn: String,
     },
+    DeleteConflict(String),
     DryRun,
+    EntityAlreadyExists(String),
     IncorrectKey,
     InvalidAliasName(&'static str),
     InvalidCiphertext,
@@ -56,12 +59,15 @@ impl ApiError {
             Self::IncompleteSignature(_) => "IncompleteSignatureException",
             Self::InvalidSignature(_) => "InvalidSignatureException",
             Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
             Self::RequestTooLarge { .. } => "RequestEntityTooLargeException",
             Self::Serialization(_) => "SerializationException",
             Self::Constraints(_) | Self::Validation(_) => "ValidationException",
             Self::AccessDenied { .. } => "AccessDeniedException",
             Self::AlreadyExists { .. } => "AlreadyExistsException",
+            Self::DeleteConflict(_) => "DeleteConflictException",
             Self::DryRun => "DryRunOperationException",
+            Self::EntityAlreadyExists(_) => "EntityAlreadyExistsException",
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
@@ -97,6 +103,7 @@ impl ApiError {
             Self::UnrecognizedClient => {
                 "The security token included in the request is invalid.".into()
             }
+            Self::ExpiredToken => "The security token included in the request is expired".into(),
             Self::RequestTooLarge { limit } => {
                 format!("The request body is larger than {limit} bytes.")
             }
@@ -122,6 +129,8 @@ impl ApiError {
             | Self::InvalidSignature(text)
             | Self::Serialization(text)
             | Self::Validation(text)
+            | Self::DeleteConflict(text)
+            | Self::EntityAlreadyExists(text)
             | Self::LimitExceeded(text)
             | Self::MalformedPolicyDocument(text)
             | Self::NotFound(text)

@@ -7,39 +7,46 @@ pub(crate) use error::ApiError;
 pub(crate) use fields::{Fields, Pattern, Text};
 
 use crate::keys::context::EncryptionContext;
+use crate::operations::access_keys::{
+    CreateAccessKey, CreateSession, DeleteAccessKey, ListAccessKeys, UpdateAccessKey,
+};
 use crate::operations::aliases::{CreateAlias, ListAliases};
 use crate::operations::cryptography::{Decrypt, Encrypt, GenerateDataKey};
 use crate::operations::keys::{CreateKey, DescribeKey, ListKeys};
 use crate::operations::policies::{GetKeyPolicy, PutKeyPolicy};
+use crate::operations::principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
 use serde_json::{Value, json};
 
-/// `X-Amz-Target` of AWS KMS: this, then the operation's name.
-const TARGET_PREFIX: &str = "TrentService.";
-
-/// Declares the operations once: their enum, names, IAM actions, and the action of each.
+/// Declares the operations once, by service: the service's name in policies, whether it is
+/// Sekisho's own, the prefix of `X-Amz-Target`, and the operations' names.
 macro_rules! operations {
-    ($($name:ident),+ $(,)?) => {
+    ($($service:literal $is_own:literal $target:literal { $($name:ident),+ $(,)? })+) => {
         /// The operations of the API, named by the request's `X-Amz-Target`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Operation {
-            $($name,)+
+            $($($name,)+)+
         }
 
         impl Operation {
             /// AWS's name.
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)+ }
+                match self { $($(Self::$name => stringify!($name),)+)+ }
             }
 
             /// The name that policies use.
             pub(crate) fn iam_action(self) -> &'static str {
-                match self { $(Self::$name => concat!("kms:", stringify!($name)),)+ }
+                match self { $($(Self::$name => concat!($service, ":", stringify!($name)),)+)+ }
+            }
+
+            /// Whether it is Sekisho's own, beyond the API of AWS KMS.
+            pub(crate) fn is_own(self) -> bool {
+                match self { $($(Self::$name => $is_own,)+)+ }
             }
 
             /// Reads the value of `X-Amz-Target`.
             pub(crate) fn from_target(target: &str) -> Result<Self, ApiError> {
-                match target.strip_prefix(TARGET_PREFIX) {
-                    $(Some(stringify!($name)) => Ok(Self::$name),)+
+                match target {
+                    $($(concat!($target, stringify!($name)) => Ok(Self::$name),)+)+
                     _ => Err(ApiError::UnknownOperation),
                 }
             }
@@ -47,7 +54,7 @@ macro_rules! operations {
 
         /// What an authenticated request asks for, its input validated.
         pub(crate) enum Action {
-            $($name($name),)+
+            $($($name($name),)+)+
         }
 
         impl Action {
@@ -55,7 +62,7 @@ macro_rules! operations {
             pub(crate) fn parse(operation: Operation, body: &[u8]) -> Result<Self, ApiError> {
                 let mut fields = Fields::parse(body)?;
                 let action = match operation {
-                    $(Operation::$name => Self::$name($name::read(&mut fields)?),)+
+                    $($(Operation::$name => Self::$name($name::read(&mut fields)?),)+)+
                 };
                 fields.finish()?;
                 action.input().check()?;
@@ -63,23 +70,35 @@ macro_rules! operations {
             }
 
             fn input(&self) -> &(dyn Input + 'static) {
-                match self { $(Self::$name(input) => input,)+ }
+                match self { $($(Self::$name(input) => input,)+)+ }
             }
         }
     };
 }
 
 operations! {
-    CreateAlias,
-    CreateKey,
-    Decrypt,
-    DescribeKey,
-    Encrypt,
-    GenerateDataKey,
-    GetKeyPolicy,
-    ListAliases,
-    ListKeys,
-    PutKeyPolicy,
+    "kms" false "TrentService." {
+        CreateAlias,
+        CreateKey,
+        Decrypt,
+        DescribeKey,
+        Encrypt,
+        GenerateDataKey,
+        GetKeyPolicy,
+        ListAliases,
+        ListKeys,
+        PutKeyPolicy,
+    }
+    "sekisho" true "Sekisho." {
+        CreateAccessKey,
+        CreatePrincipal,
+        CreateSession,
+        DeleteAccessKey,
+        DeletePrincipal,
+        ListAccessKeys,
+        ListPrincipals,
+        UpdateAccessKey,
+    }
 }
 
 /// Which key a request is about.
@@ -132,6 +151,10 @@ pub(crate) enum AccountResource<'a> {
     Any,
     /// An alias by its name, `alias/…`.
     Alias(&'a str),
+    /// A principal by its name.
+    Principal(&'a str),
+    /// The principal that asks.
+    Caller,
 }
 
 impl std::ops::Deref for Action {
@@ -224,8 +247,18 @@ mod tests {
         let operation = Operation::from_target("TrentService.GenerateDataKey").unwrap();
         assert_eq!(operation, Operation::GenerateDataKey);
         assert_eq!(operation.iam_action(), "kms:GenerateDataKey");
-        for target in ["", "Decrypt", "TrentService.decrypt", "TrentService.Decrypt ", "X.Decrypt"]
-        {
+        let own = Operation::from_target("Sekisho.CreatePrincipal").unwrap();
+        assert_eq!((own.iam_action(), own.is_own()), ("sekisho:CreatePrincipal", true));
+        assert!(!operation.is_own());
+        for target in [
+            "Sekisho.Decrypt",
+            "TrentService.CreatePrincipal",
+            "",
+            "Decrypt",
+            "TrentService.decrypt",
+            "TrentService.Decrypt ",
+            "X.Decrypt",
+        ] {
             assert!(Operation::from_target(target).is_err(), "{target}");
         }
     }

@@ -23,6 +23,11 @@ impl Place {
         format!("arn:aws:iam::{}:root", self.account)
     }
 
+    /// A principal that is kept in the journal.
+    pub(crate) fn user_arn(&self, name: &str) -> String {
+        format!("arn:aws:iam::{}:user/{name}", self.account)
+    }
+
     fn arn(&self, resource: &str) -> String {
         format!("arn:aws:kms:{}:{}:{resource}", self.region, self.account)
     }

@@ -131,6 +131,29 @@ pub(crate) enum PolicyRefused {
     Configuration(#[from] ConfigureError),
 }
 
+/// Who may do what belongs to no key: the account's root may do all of it. Everyone may make a
+/// session of their own, which can do no more than they can.
+pub(crate) fn account_document(root_arn: &str) -> String {
+    serde_json::json!({
+        "Version": "2012-10-17",
+        "Id": "account-default-1",
+        "Statement": [{
+            "Sid": "Root",
+            "Effect": "Allow",
+            "Principal": { "AWS": root_arn },
+            "Action": ["kms:*", "sekisho:*"],
+            "Resource": "*"
+        }, {
+            "Sid": "Sessions",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "sekisho:CreateSession",
+            "Resource": "*"
+        }]
+    })
+    .to_string()
+}
+
 /// What AWS gives a key that was made without a policy: all to the account.
 pub(crate) fn default_document(root_arn: &str) -> String {
     serde_json::json!({

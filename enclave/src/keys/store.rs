@@ -58,7 +58,7 @@ pub(crate) struct KeyStore {
     pub(crate) modules: Modules,
     pub(crate) place: Place,
     /// What AWS gives a key without a policy: most keys have it, and share this one.
-    default_policy: Arc<KeyPolicy>,
+    pub(crate) default_policy: Arc<KeyPolicy>,
     /// With the version that each is of: only the journal's current one counts.
     cache: Mutex<HashMap<Uuid, (u64, Arc<HeldKey>)>>,
 }

@@ -1,6 +1,7 @@
 //! CreateKey, DescribeKey, ListKeys.
 
-use super::{KEY_ID, MARKER, POLICY, page, seconds};
+use super::tags::read_tags;
+use super::{KEY_ID, MARKER, POLICY, page, seconds, tags};
 use crate::api::{AccountResource, ApiError, Fields, Input, Subject, Text};
 use crate::authorize::Permit;
 use crate::keys::Key;
@@ -34,8 +35,6 @@ const KEY_SPECS: &[&str] = &[
 const KEY_USAGES: &[&str] =
     &["SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
-/// AWS's quota of tags for one key.
-const MAX_TAGS: usize = 50;
 
 pub(crate) struct CreateKey {
     policy: Option<String>,
@@ -55,14 +54,7 @@ impl CreateKey {
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
         let store = fields.text("CustomKeyStoreId", Text::length(1, 64))?;
         let external = fields.text("XksKeyId", Text::length(1, 128))?;
-        let mut tags = Vec::new();
-        for (at, mut tag) in fields.structures("Tags", MAX_TAGS)?.into_iter().enumerate() {
-            let name = tag.required_text("TagKey", Text::length(1, 128))?;
-            let value = tag.required_text("TagValue", Text::length(0, 256))?;
-            fields.absorb(&format!("tags.{}.member", at.saturating_add(1)), tag);
-            tags.push((name, value));
-        }
-        tags.sort();
+        let tags = read_tags(fields)?;
         Ok(Self {
             policy: fields.text("Policy", POLICY)?,
             description: fields.text("Description", Text::length(0, 8192))?.unwrap_or_default(),
@@ -94,12 +86,7 @@ impl CreateKey {
 
 impl Input for CreateKey {
     fn check(&self) -> Result<(), ApiError> {
-        if self.tags.iter().any(|(name, _)| name.starts_with("aws:")) {
-            return Err(ApiError::Tag("Tag keys beginning with 'aws:' are reserved".into()));
-        }
-        if self.tags.iter().zip(self.tags.iter().skip(1)).any(|(one, next)| one.0 == next.0) {
-            return Err(ApiError::Tag("Duplicate tag keys".into()));
-        }
+        tags::check(&self.tags)?;
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
                 "{what} {value} is not supported by this version of Sekisho; it makes \

@@ -1,9 +1,12 @@
 //! The operations, one file for each family. Every one needs a [`Permit`].
 
+pub(crate) mod access_keys;
 pub(crate) mod aliases;
 pub(crate) mod cryptography;
 pub(crate) mod keys;
 pub(crate) mod policies;
+pub(crate) mod principals;
+mod tags;
 
 use crate::api::{Action, ApiError, Pattern, Text};
 use crate::authorize::Permit;
@@ -48,6 +51,14 @@ pub(crate) async fn perform(
         Action::ListAliases(input) => input.perform(service).await,
         Action::ListKeys(input) => input.perform(service),
         Action::PutKeyPolicy(input) => input.perform(service, permit).await,
+        Action::CreateAccessKey(input) => input.perform(service, permit).await,
+        Action::CreatePrincipal(input) => input.perform(service, permit).await,
+        Action::CreateSession(input) => input.perform(service, permit),
+        Action::DeleteAccessKey(input) => input.perform(service).await,
+        Action::DeletePrincipal(input) => input.perform(service).await,
+        Action::ListAccessKeys(input) => input.perform(service).await,
+        Action::ListPrincipals(input) => input.perform(service).await,
+        Action::UpdateAccessKey(input) => input.perform(service).await,
     }
 }
 

@@ -23,6 +23,10 @@ pub(crate) enum RecordId {
     Snapshot,
     /// A part of the snapshot that was begun at entry `start`.
     SnapshotChunk { start: u64, number: u32 },
+    /// A principal with its access keys, by its name.
+    Principal(String),
+    /// Which principal an access key belongs to, by the key's id.
+    AccessKey(String),
 }
 
 impl RecordId {
@@ -36,6 +40,8 @@ impl RecordId {
             Self::SnapshotChunk { start, number } => {
                 [b"c".as_slice(), &start.to_be_bytes(), &number.to_be_bytes()].concat()
             }
+            Self::Principal(name) => [b"u", name.as_bytes()].concat(),
+            Self::AccessKey(id) => [b"i", id.as_bytes()].concat(),
         }
     }
 
