@@ -4,6 +4,7 @@
 //! host (connections, storage, configuration) is hostile input: bounded, then authenticated.
 
 mod boot;
+mod cage;
 mod configuration;
 mod tls;
 
@@ -38,6 +39,7 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{AuditEntry, AuditError, AuditedAttestation, AuditedDecision, read_audit_log};
 pub use boot::{Boot, BootError, run};
+pub use cage::{Cage, CageError, Caged, FilesError, Gap};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
 };
