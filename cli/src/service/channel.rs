@@ -40,22 +40,23 @@ pub(crate) fn parameters<T: DeserializeOwned>() -> Result<(T, ParentGone), Chann
     }
     let parameters = serde_json::from_slice(&line).map_err(ChannelError::Malformed)?;
 
-    let (gone, parent_gone) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Nothing more comes: this returns when the parent closes its end or is no more.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = gone.send(());
-    });
-    Ok((parameters, ParentGone(parent_gone)))
+    Ok((parameters, ParentGone(())))
 }
 
 /// Resolves when the parent wants the child to stop, or is no more.
 #[derive(Debug)]
-pub(crate) struct ParentGone(oneshot::Receiver<()>);
+pub(crate) struct ParentGone(());
 
 impl ParentGone {
+    /// Starts a thread when it is first polled, and not before: a worker enters its cage alone.
     pub(crate) async fn wait(self) {
-        let _ = self.0.await;
+        let (gone, parent_gone) = oneshot::channel();
+        std::thread::spawn(move || {
+            // Nothing more comes: this returns when the parent closes its end or is no more.
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            let _ = gone.send(());
+        });
+        let _ = parent_gone.await;
     }
 }
 

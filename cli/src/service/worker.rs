@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sekisho_enclave::{Boot, BootConfiguration, BootCredential, RootKey, UnsealProvider};
+use sekisho_enclave::{Boot, BootConfiguration, BootCredential, Cage, RootKey, UnsealProvider};
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -63,6 +63,11 @@ async fn serve(
 ) -> Result<(), Ended> {
     let WorkerParameters { region, account, root_key, credentials, development_pki, listen, store } =
         parameters;
+    let address = Address::Unix { path: listen };
+    let store = Address::Unix { path: store };
+    let caged = Cage::around(&address, &store)
+        .and_then(Cage::enter)
+        .map_err(|error| Ended::new(format!("the worker's cage: {error}")))?;
     let development = Development::from_pem(&development_pki).map_err(Ended::new)?;
     let credentials = credentials
         .into_iter()
@@ -77,10 +82,15 @@ async fn serve(
         nsm: Arc::new(development.worker_nsm()),
         root_key: Some(RootKey::from_bytes(&root_key)),
         credentials,
-        listen: Address::Unix { path: listen.clone() },
-        store: Address::Unix { path: store },
+        listen: address.clone(),
+        store,
     };
     drop(root_key);
-    let ready = || child.ready(&listen.to_string_lossy());
+    let ready = || {
+        if let Err(error) = caged.close() {
+            tracing::error!(%error, "the worker's cage is not closed behind it");
+        }
+        child.ready(&address.listening_path().unwrap_or_default().to_string_lossy());
+    };
     sekisho_enclave::run(boot, ready, parent.wait()).await.map_err(Ended::new)
 }
