@@ -1,13 +1,14 @@
-//! One GET over a TLS 1.3 connection whose certificate nobody vouches for yet.
+//! One request over a fresh TLS 1.3 connection.
 //!
-//! The peer proves possession of the leaf's key, as in any handshake, and nothing else: the
-//! caller gets the leaf together with the answer and has to find out whose it is.
+//! [`get`] takes a certificate that nobody vouches for yet: the peer proves possession of the leaf's
+//! key, as in any handshake, and nothing else. The caller gets the leaf together with the answer
+//! and has to find out whose it is.
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -35,18 +36,51 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// What a service answered to one request.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+    leaf: CertificateDer<'static>,
+}
+
 /// GETs `path` from `endpoint` over a fresh connection.
 pub(crate) async fn get(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError> {
-    tokio::time::timeout(TIME_LIMIT, exchange(endpoint, path))
+    let request = Request::get(path)
+        .header(header::HOST, endpoint.authority())
+        .header(header::ACCEPT, "application/json")
+        .body(Full::default())?;
+    let reply = send(endpoint, configuration()?, request, BODY_LIMIT).await?;
+    if reply.status != StatusCode::OK {
+        return Err(HttpsError::Status(reply.status));
+    }
+    Ok(Answer { leaf: reply.leaf, body: reply.body })
+}
+
+/// Sends `request` over a fresh connection; `tls` says whose certificate is accepted, and
+/// `limit` how many bytes the answer may have.
+pub(crate) async fn send(
+    endpoint: &Endpoint,
+    tls: ClientConfig,
+    request: Request<Full<Bytes>>,
+    limit: usize,
+) -> Result<Reply, HttpsError> {
+    tokio::time::timeout(TIME_LIMIT, exchange(endpoint, tls, request, limit))
         .await
         .map_err(|_| HttpsError::Late)?
 }
 
-async fn exchange(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError> {
+async fn exchange(
+    endpoint: &Endpoint,
+    mut tls: ClientConfig,
+    request: Request<Full<Bytes>>,
+    limit: usize,
+) -> Result<Reply, HttpsError> {
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = TcpStream::connect((endpoint.host(), endpoint.port()))
         .await
         .map_err(HttpsError::Connect)?;
-    let stream = TlsConnector::from(Arc::new(configuration()?))
+    let stream = TlsConnector::from(Arc::new(tls))
         .connect(endpoint.server_name().clone(), stream)
         .await
         .map_err(HttpsError::Handshake)?;
@@ -62,33 +96,25 @@ async fn exchange(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError>
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = Request::get(path)
-        .header(header::HOST, endpoint.authority())
-        .header(header::ACCEPT, "application/json")
-        .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), BODY_LIMIT)
+    let body = Limited::new(response.into_body(), limit)
         .collect()
         .await
         .map_err(HttpsError::Body)?
         .to_bytes();
     drop(sender);
     connection.abort();
-    if status != StatusCode::OK {
-        return Err(HttpsError::Status(status));
-    }
-    Ok(Answer { leaf, body })
+    Ok(Reply { status, body, leaf })
 }
 
 fn configuration() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut configuration = ClientConfig::builder_with_provider(provider.clone())
+    let configuration = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(PossessionOnly(provider)))
         .with_no_client_auth();
-    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(configuration)
 }
 

@@ -1,6 +1,7 @@
 //! The sekisho command: run a development service, verify attestations, write policies.
 
 mod attest;
+mod aws;
 mod demo;
 mod dev;
 mod dev_document;
@@ -8,6 +9,7 @@ mod endpoint;
 mod failure;
 mod https;
 mod measurement;
+mod principal;
 mod service;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ enum Command {
     DevDocument(dev_document::Arguments),
     #[command(subcommand)]
     Attest(attest::Command),
+    Principal(principal::Arguments),
     /// The host of `sekisho dev`.
     #[command(hide = true)]
     InternalHost,
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),
+        Command::Principal(arguments) => block_on(principal::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,86 @@
+//! One signed call: `POST /` over TLS 1.3 whose certificate the CA bundle vouches for.
+
+use std::sync::Arc;
+
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::environment::{Environment, EnvironmentError};
+use super::signature;
+use crate::https::{self, HttpsError};
+
+/// A page of a hundred principals with all the tags that they may have.
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A service and who asks it.
+pub(crate) struct Client {
+    environment: Environment,
+    tls: ClientConfig,
+}
+
+impl Client {
+    /// As the environment says; `profile` names an access key of the credentials file.
+    pub(crate) fn from_environment(profile: Option<&str>) -> Result<Self, CallError> {
+        let environment = Environment::read(profile, |name| std::env::var(name))?;
+        let mut roots = RootCertStore::empty();
+        let bundle = |reason: String| CallError::Bundle {
+            path: environment.ca.display().to_string(),
+            reason,
+        };
+        for certificate in CertificateDer::pem_file_iter(&environment.ca)
+            .map_err(|error| bundle(error.to_string()))?
+        {
+            let certificate = certificate.map_err(|error| bundle(error.to_string()))?;
+            roots.add(certificate).map_err(|error| bundle(error.to_string()))?;
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(HttpsError::Tls)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { environment, tls })
+    }
+
+    /// The answer to the operation `target`, such as `Sekisho.ListPrincipals`.
+    pub(crate) async fn call(&self, target: &str, body: &Value) -> Result<Value, CallError> {
+        let Environment { endpoint, region, key, .. } = &self.environment;
+        let body = body.to_string().into_bytes();
+        let host = endpoint.authority();
+        let now = OffsetDateTime::now_utc();
+        let mut request = Request::post("/");
+        for (name, value) in signature::headers(key, region, &host, target, &body, now) {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(HttpsError::Request)?;
+        let reply = https::send(endpoint, self.tls.clone(), request, ANSWER_LIMIT).await?;
+        let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| CallError::NotJson)?;
+        if reply.status.is_success() {
+            return Ok(answer);
+        }
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+        Err(CallError::Refused { code: text("__type").into(), message: text("message").into() })
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    #[error("{path}: {reason}")]
+    Bundle { path: String, reason: String },
+    #[error(transparent)]
+    Https(#[from] HttpsError),
+    #[error("the answer is not JSON")]
+    NotJson,
+    #[error("{code}: {message}")]
+    Refused { code: String, message: String },
+}
