@@ -72,7 +72,7 @@ impl HpkeKey {
     fn seal_with(
         &self,
         content: &[u8],
-        random: &mut (impl TryRng<Error = Infallible> + TryCryptoRng),
+        random: &mut impl TryCryptoRng<Error = Infallible>,
     ) -> Result<Vec<u8>, SealFailed> {
         let (encapsulated, ciphertext) = single_shot_seal_with_rng::<
             AesGcm256,
@@ -219,7 +219,7 @@ mod tests {
             ("point alone", good[at..].to_vec()),
             ("off the curve", edited(&|spki| spki[119] ^= 1)),
             ("a coordinate above the prime", edited(&|spki| spki[at + 1..at + 49].fill(0xff))),
-            ("point at infinity", [&P384_SPKI[..], &[0]].concat()),
+            ("point at infinity", [P384_SPKI, &[0]].concat()),
             ("compressed point", edited(&|spki| spki[at] = 2)),
             ("hybrid point", edited(&|spki| spki[at] = 6)),
             ("unused bits", edited(&|spki| spki[at - 1] = 1)),

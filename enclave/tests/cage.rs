@@ -103,8 +103,8 @@ const TRIALS: &[Trial] = &[
     ("dump its memory", Denied, |_| {
         let core = rustix::process::getrlimit(Resource::Core).maximum;
         let dumpable = rustix::process::dumpable_behavior()? == DumpableBehavior::Dumpable;
-        // Outside it may be off by the user's limits; the attribute is then enough.
-        if dumpable && core != Some(0) || dumpable {
+        // Both must hold it back; outside, either may be off by the user's limits.
+        if dumpable || core != Some(0) {
             return Ok(());
         }
         Err(io::ErrorKind::PermissionDenied.into())
