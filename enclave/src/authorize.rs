@@ -4,7 +4,7 @@
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
 //! AWS. Anything but a clear yes is a no.
 
-use crate::api::{AccountResource, Action, ApiError, Operation, Recipient};
+use crate::api::{AccountResource, Action, ApiError, Operation, Recipient, Subject};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::keys::Key;
@@ -203,9 +203,16 @@ fn request(
     }
 }
 
-/// The operation's own parameters, and how a recipient wants its answer, by rising name.
+/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
+/// and how a recipient wants its answer, by rising name.
 fn parameters(action: &Action) -> Vec<Pair> {
     let mut parameters = action.parameters();
+    let key_id = match action.subject() {
+        Subject::Account => None,
+        Subject::Named(key_id) => Some(key_id),
+        Subject::Ciphertext { key_id, .. } => key_id,
+    };
+    parameters.extend(key_id.map(|key_id| ("KeyId", key_id.to_owned())));
     let recipient = action.recipient();
     parameters
         .extend(recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name().to_owned())));

@@ -81,6 +81,22 @@ bare = alice.encrypt(KeyId=key_id, Plaintext=b"x")["CiphertextBlob"]
 refused("AccessDeniedException", alice.decrypt, CiphertextBlob=bare)
 refused("AccessDeniedException", bob.decrypt, CiphertextBlob=bare)
 
+# A user who may use the key by one alias only, and not by its id or another alias.
+key_id = create()
+for name in ("alias/payroll", "alias/other"):
+    root.create_alias(AliasName=name, TargetKeyId=key_id)
+by_alias = statement(
+    "Allow", user_arn("alice"), "Encrypt",
+    Condition={"StringEquals": {"kms:RequestAlias": "alias/payroll"}},
+)
+root.put_key_policy(KeyId=key_id, Policy=json.dumps(policy(by_alias)))
+alias_arn = root.list_aliases(KeyId=key_id)["Aliases"][1]["AliasArn"]
+assert alias_arn.endswith(":alias/payroll"), alias_arn
+for name in ("alias/payroll", alias_arn):
+    assert alice.encrypt(KeyId=name, Plaintext=b"x")["KeyId"].endswith(key_id)
+for name in (key_id, "alias/other"):
+    refused("AccessDeniedException", alice.encrypt, KeyId=name, Plaintext=b"x")
+
 # What is no policy is refused when it is put, and the old one stays.
 before = root.get_key_policy(KeyId=key_id)["Policy"]
 for malformed in (
