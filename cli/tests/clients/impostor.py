@@ -19,13 +19,20 @@ inward.load_cert_chain(certificate, key)
 outward = ssl.create_default_context(cafile=os.environ["AWS_CA_BUNDLE"])
 
 
-def carry(source, target):
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
+def message(source):
+    """One HTTP message, whole. One thread reads and writes: a TLS socket is no good for two."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        more = source.recv(65536)
+        if not more:
+            return b""
+        received += more
+    head, end, body = received.partition(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    length = int(lengths[0].split(b":")[1]) if lengths else 0
+    while len(body) < length:
+        body += source.recv(65536)
+    return head + end + body
 
 
 def serve(connection):
@@ -35,8 +42,9 @@ def serve(connection):
         return
     plain = socket.create_connection((service.hostname, service.port))
     real = outward.wrap_socket(plain, server_hostname=service.hostname)
-    threading.Thread(target=carry, args=(caller, real), daemon=True).start()
-    carry(real, caller)
+    while request := message(caller):
+        real.sendall(request)
+        caller.sendall(message(real))
 
 
 listener = socket.create_server(("127.0.0.1", 0))
