@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Make a principal and its first access key; the secret is shown this once.
     Create {
-        /// Part of its ARN: arn:aws:iam::<account>:user/<NAME>.
+        /// Part of its ARN: arn:aws:iam::ACCOUNT:user/NAME
         name: String,
         /// A tag that policies see; repeatable.
         #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = tag)]
