@@ -1,8 +1,12 @@
 //! For tests: a store in memory that can be bent in every way a hostile host could bend it.
 
+use super::journal::{Journal, JournalError, Write};
+use super::record::RecordId;
 use sekisho_wire::store::{Commit, Page, RecordKey, Store, StoreClient, StoreError, serve_store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// What the host holds, open to the test.
 #[derive(Default, Clone)]
@@ -128,4 +132,17 @@ impl Store for Opponent {
         let held = self.held();
         Ok(held.audit.iter().next_back().map(|(sequence, block)| (*sequence, block.clone())))
     }
+}
+
+pub(crate) fn key(number: u8) -> RecordId {
+    RecordId::Key(Uuid::from_bytes([number; 16]))
+}
+
+pub(crate) fn alias(name: &str) -> RecordId {
+    RecordId::Alias(format!("alias/{name}"))
+}
+
+pub(crate) async fn put(journal: &Journal, id: RecordId, text: &str) -> Result<(), JournalError> {
+    let plaintext = Some(Zeroizing::new(text.as_bytes().to_vec()));
+    journal.writer().await?.commit(vec![Write { id, plaintext }]).await.map(|_| ())
 }

@@ -2,15 +2,13 @@
 
 use super::checkpoint::{Checkpoint, Newest};
 use super::journal::{Cadence, Journal, JournalError, Write};
-use super::opponent::{Compaction, Opponent};
+use super::opponent::{Compaction, Opponent, alias, key, put};
 use super::record::{BlobHash, RecordId};
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use sekisho_wire::store::RecordKey;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// Four rows in a chunk, and no snapshot that a test has not asked for.
 const CADENCE: Cadence = Cadence { entries: u64::MAX, rows: 4 };
@@ -24,19 +22,6 @@ fn keys() -> JournalKeys {
 
 async fn open(opponent: &Opponent) -> Result<Journal, JournalError> {
     Journal::open(opponent.client(), keys(), CADENCE).await
-}
-
-fn key(number: u8) -> RecordId {
-    RecordId::Key(Uuid::from_bytes([number; 16]))
-}
-
-fn alias(name: &str) -> RecordId {
-    RecordId::Alias(format!("alias/{name}"))
-}
-
-async fn put(journal: &Journal, id: RecordId, text: &str) -> Result<(), JournalError> {
-    let plaintext = Some(Zeroizing::new(text.as_bytes().to_vec()));
-    journal.writer().await?.commit(vec![Write { id, plaintext }]).await.map(|_| ())
 }
 
 async fn delete(journal: &Journal, id: RecordId) -> Result<(), JournalError> {

@@ -1,11 +1,10 @@
 //! The journal against a host that bends it, one test for each way.
 
 use super::journal::{Cadence, Journal, JournalError, Write};
-use super::opponent::Opponent;
+use super::opponent::{Opponent, alias, key, put};
 use super::record::RecordId;
 use crate::secret::{RootKey, Subkeys};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 fn root(byte: u8) -> crate::secret::JournalKeys {
     Subkeys::derive(&RootKey::from_bytes(&[byte; 32])).journal
@@ -13,19 +12,6 @@ fn root(byte: u8) -> crate::secret::JournalKeys {
 
 async fn open(opponent: &Opponent) -> Result<Journal, JournalError> {
     Journal::open(opponent.client(), root(1), Cadence::DEFAULT).await
-}
-
-fn key(number: u8) -> RecordId {
-    RecordId::Key(Uuid::from_bytes([number; 16]))
-}
-
-fn alias(name: &str) -> RecordId {
-    RecordId::Alias(format!("alias/{name}"))
-}
-
-async fn put(journal: &Journal, id: RecordId, text: &str) -> Result<(), JournalError> {
-    let plaintext = Some(Zeroizing::new(text.as_bytes().to_vec()));
-    journal.writer().await?.commit(vec![Write { id, plaintext }]).await.map(|_| ())
 }
 
 async fn text(journal: &Journal, id: &RecordId) -> String {
