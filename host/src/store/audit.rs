@@ -1,7 +1,9 @@
 //! The audit log: segments that are only ever appended to, one fdatasync for a batch.
 //!
-//! A segment is named after its first sequence number. What a crash left half written at the end
-//! of the newest is cut off when the log is opened; it was never acknowledged. When an fsync
+//! A segment is named after its first sequence number. Its space is written with zeros ahead of the
+//! records: an fdatasync over a file that does not grow has no metadata to write, and takes two
+//! thirds of the time. What a crash left half written at the end of the newest is cut off when the
+//! log is opened; it was never acknowledged. When an fsync
 //! fails, what the kernel still holds of the file can no longer be trusted (its dirty pages are
 //! marked clean), so appending goes on in a new segment; records of the old one from the new
 //! one's first on do not count.
@@ -22,6 +24,9 @@ use super::segment::{MAGIC, Next, SegmentReader, encode_record};
 /// through in a few milliseconds to find where a page starts.
 const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Zeros that are written ahead at a time: some hundred batches' worth, in one or two milliseconds.
+const AHEAD: usize = 1024 * 1024;
+
 /// The newest record.
 type Newest = (u64, Vec<u8>);
 
@@ -38,6 +43,8 @@ struct Active {
     file: File,
     /// Bytes that are durable.
     length: u64,
+    /// How far the file's space is written ahead; none where the disk had no room for that.
+    ahead: Option<u64>,
 }
 
 /// The two things that a disk fails at, to be replaced in tests.
@@ -72,7 +79,7 @@ impl AuditLog {
                 let path = segment_path(folder, newest.first);
                 let mut file = OpenOptions::new().write(true).open(path)?;
                 file.seek(SeekFrom::Start(newest.length))?;
-                Some(Active { file, length: newest.length })
+                Some(Active { file, length: newest.length, ahead: Some(newest.length) })
             }
         };
         let last = tail.as_ref().map_or(0, |(sequence, _)| *sequence);
@@ -128,7 +135,7 @@ impl AuditLog {
     /// Makes the records `first..=last` durable.
     fn write(&mut self, bytes: &[u8], first: u64, last: u64) -> Result<(), StoreError> {
         if self.active.as_ref().is_none_or(|active| active.length >= SEGMENT_BYTES) {
-            self.active = None;
+            self.close_segment();
             match self.begin_segment(first) {
                 Ok(active) => self.active = Some(active),
                 Err(error) => {
@@ -137,6 +144,7 @@ impl AuditLog {
                 }
             }
         }
+        self.write_ahead(bytes.len() as u64)?;
         let Some(active) = &mut self.active else { return Err(StoreError::Unavailable) };
         if let Err(error) = (self.disk.write)(&mut active.file, bytes) {
             error!(%error, "the audit log cannot be written");
@@ -153,6 +161,42 @@ impl AuditLog {
         Ok(())
     }
 
+    /// Writes zeros behind the records where `more` bytes reach beyond those that are there. A disk
+    /// that has no room for them may still have it for the records.
+    fn write_ahead(&mut self, more: u64) -> Result<(), StoreError> {
+        let Some(active) = &mut self.active else { return Err(StoreError::Unavailable) };
+        let Some(end) = active.ahead else { return Ok(()) };
+        if active.length.saturating_add(more) <= end {
+            return Ok(());
+        }
+        let at = |file: &mut File, place| file.seek(SeekFrom::Start(place)).map(|_| ());
+        let file = &mut active.file;
+        let written = at(file, end).and_then(|()| (self.disk.write)(file, &vec![0; AHEAD]));
+        if let Err(error) = written {
+            warn!(%error, "no room to write ahead in the audit log");
+            active.ahead = None;
+            let _ = self.take_back(StoreError::Full);
+            return Ok(());
+        }
+        if let Err(error) = (self.disk.sync)(file).and_then(|()| at(file, active.length)) {
+            error!(%error, "the audit log cannot be synchronised");
+            self.active = None;
+            return Err(StoreError::Unavailable);
+        }
+        active.ahead = Some(end.saturating_add(AHEAD as u64));
+        Ok(())
+    }
+
+    /// Ends the segment at its records.
+    fn close_segment(&mut self) {
+        if let Some(active) = self.active.take()
+            && let Err(error) = active.file.set_len(active.length)
+        {
+            // A reader stops at the zeros all the same.
+            warn!(%error, "the space behind a segment's records stays");
+        }
+    }
+
     /// Cuts off what was not acknowledged; afterwards nothing has changed, or nobody knows.
     fn take_back(&mut self, error: StoreError) -> StoreError {
         let Some(active) = &mut self.active else { return error };
@@ -161,6 +205,7 @@ impl AuditLog {
             .set_len(active.length)
             .and_then(|()| active.file.seek(SeekFrom::Start(active.length)))
             .and_then(|_| (self.disk.sync)(&active.file));
+        active.ahead = active.ahead.map(|_| active.length);
         match cut {
             Ok(()) => error,
             Err(failed) => {
@@ -184,7 +229,13 @@ impl AuditLog {
         sync_folder(folder)?;
         let length = MAGIC.len() as u64;
         self.segments.begun(first, length);
-        Ok(Active { file, length })
+        Ok(Active { file, length, ahead: Some(length) })
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        self.close_segment();
     }
 }
 
@@ -320,11 +371,12 @@ fn repair_end(path: &Path, first: u64) -> Result<(Option<Newest>, u64), OpenErro
         }
     }
     if good < length {
-        warn!(path = %path.display(), good, length, "cutting off the audit log's torn end");
         let mut torn = Vec::new();
         (&file).seek(SeekFrom::Start(good))?;
         (&file).read_to_end(&mut torn)?;
+        // Zeros are the space that was written ahead of a crash.
         if torn.iter().any(|byte| *byte != 0) {
+            warn!(path = %path.display(), good, length, "cutting off the audit log's torn end");
             let mut kept = File::create(path.with_extension(format!("torn-{good}")))?;
             kept.write_all(&torn)?;
             kept.sync_all()?;

@@ -185,7 +185,8 @@ fn a_full_disk_changes_nothing_and_passes() {
     let folder = tempfile::tempdir().unwrap();
     let mut faulty = AuditLog::open(folder.path(), FAULTY).unwrap();
     append(&mut faulty, 1..=2);
-    WRITES.set(2);
+    // Of the three, one is for the space ahead, without which the records can still be written.
+    WRITES.set(3);
     for _ in 0..2 {
         let answers = faulty.append(&[record(3), record(4), record(9)]);
         let full = Err(StoreError::Full);
@@ -215,4 +216,24 @@ fn a_failed_sync_goes_on_in_a_new_segment() {
         assert_eq!(log.tail(), Some(record(4)));
         assert_eq!(log.segments().page(1, 9), Ok((1..=4).map(record).collect()));
     }
+}
+
+#[test]
+fn space_ahead_of_a_crash_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = log(&folder);
+    append(&mut first, 1..=2);
+    let path = newest_file(&folder);
+    let crashed = fs::read(&path).unwrap();
+    assert_eq!(crashed.len(), MAGIC.len() + AHEAD);
+    drop(first);
+    assert!(fs::metadata(&path).unwrap().len() < 100, "an orderly end leaves no space");
+
+    fs::write(&path, crashed).unwrap();
+    let mut second = log(&folder);
+    assert_eq!(second.tail(), Some(record(2)));
+    append(&mut second, 3..=3);
+    assert_eq!(second.segments().page(1, 9), Ok((1..=3).map(record).collect()));
+    let torn = |file: &fs::DirEntry| file.path() != path;
+    assert!(!fs::read_dir(folder.path()).unwrap().map(Result::unwrap).any(|file| torn(&file)));
 }
