@@ -13,6 +13,9 @@ use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
@@ -23,6 +26,9 @@ const LABEL_BLOCK: &[u8] = b"sekisho v1 audit block";
 /// the block's own fields and its seal. One entry is far smaller: 8 KiB of encryption context and
 /// what a policy may answer.
 const BLOCK_BYTES: usize = MAX_AUDIT_RECORD - 1024;
+/// Blocks that are sent before the answer to the first has come. One flushes while the next fills;
+/// with more of them each would hold less.
+const BLOCKS_IN_FLIGHT: usize = 2;
 /// Decisions that may wait for a block; a request beyond it waits before it is queued.
 const QUEUE: usize = 1024;
 
@@ -116,8 +122,16 @@ impl AuditLog {
     /// Finds the end of the log at the host and starts the task that writes on.
     pub(crate) async fn open(store: StoreClient, key: Secret) -> Result<Self, AuditError> {
         let newest = Newest::default();
-        let (next, previous) = (1, BlobHash::GENESIS);
-        let mut writer = BlockWriter { store, key, next, previous, newest: newest.clone() };
+        let mut writer = BlockWriter {
+            store,
+            key,
+            next: 1,
+            previous: BlobHash::GENESIS,
+            newest: newest.clone(),
+            in_flight: VecDeque::new(),
+            certain: false,
+            healthy: true,
+        };
         writer.find_tail().await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
@@ -159,31 +173,58 @@ impl AuditLog {
     }
 }
 
+/// Writes blocks one behind the other. The next is sent while the one before is still on its way to
+/// the disk: the host keeps them in order and flushes them together.
 struct BlockWriter {
     store: StoreClient,
     key: Secret,
     next: u64,
     previous: BlobHash,
     newest: Newest,
+    in_flight: VecDeque<InFlight>,
+    /// Whether `next` and `previous` are where the log ends once all in flight is durable.
+    certain: bool,
+    /// Whether the newest block was written; what changes is logged, once.
+    healthy: bool,
+}
+
+/// A block that was sent, and those who wait for it.
+struct InFlight {
+    checkpoint: Checkpoint,
+    answer: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
+    durable: Vec<oneshot::Sender<Result<(), Unrecorded>>>,
 }
 
 impl BlockWriter {
     async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
-        let mut queued = VecDeque::new();
-        let mut healthy = true;
-        while let Some(first) = waiting.recv().await {
-            queued.push_back(first);
-            while let Ok(next) = waiting.try_recv() {
-                queued.push_back(next);
+        let (mut queued, mut arrived) = (VecDeque::new(), Vec::new());
+        loop {
+            while self.in_flight.len() < BLOCKS_IN_FLIGHT && !queued.is_empty() {
+                self.send_block(&mut queued).await;
             }
-            while !queued.is_empty() {
-                healthy = self.write_block(&mut queued, healthy).await;
+            let has_room = self.in_flight.len() < BLOCKS_IN_FLIGHT;
+            let oldest = self.in_flight.front_mut();
+            tokio::select! {
+                biased;
+                Some(answer) = async { Some(oldest?.answer.as_mut().await) } => {
+                    self.settle(answer).await;
+                }
+                count = waiting.recv_many(&mut arrived, QUEUE), if has_room => {
+                    if count == 0 {
+                        break;
+                    }
+                    queued.extend(arrived.drain(..));
+                }
             }
+        }
+        while let Some(oldest) = self.in_flight.front_mut() {
+            let answer = oldest.answer.as_mut().await;
+            self.settle(answer).await;
         }
     }
 
-    /// Writes as many of the decisions that wait as one block takes; answers whether it worked.
-    async fn write_block(&mut self, queued: &mut VecDeque<Waiting>, healthy: bool) -> bool {
+    /// Sends as many of the decisions that wait as one block takes.
+    async fn send_block(&mut self, queued: &mut VecDeque<Waiting>) {
         let mut room = BLOCK_BYTES;
         let fitting = queued.iter().take_while(|waiting| {
             // Eight bytes: the longest CBOR head of a byte string of this size, with some to spare.
@@ -194,50 +235,96 @@ impl BlockWriter {
         let fitting = fitting.count();
         let (entries, durable): (Vec<_>, Vec<_>) =
             queued.drain(..fitting).map(|waiting| (waiting.entry, waiting.durable)).unzip();
-        let written = self.write(entries).await;
-        match &written {
-            Ok(()) if !healthy => info!("the audit log is written again; releases resume"),
-            Err(error) if healthy => {
+        match self.seal(entries).await {
+            Ok((checkpoint, sealed)) => {
+                let store = self.store.clone();
+                let mut answer: Pin<Box<dyn Future<Output = _> + Send>> =
+                    Box::pin(async move { store.append_audit(checkpoint.sequence, sealed).await });
+                // Calls go out in the order in which they are first polled.
+                let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+                if let Poll::Ready(result) = first {
+                    answer = Box::pin(std::future::ready(result));
+                }
+                self.in_flight.push_back(InFlight { checkpoint, answer, durable });
+            }
+            Err(error) => self.tell(durable, Err(&error)),
+        }
+    }
+
+    /// The next block, sealed, and where the log stands with it.
+    async fn seal(&mut self, entries: Vec<ByteBuf>) -> Result<(Checkpoint, Vec<u8>), AuditError> {
+        if !self.certain {
+            self.find_tail().await?;
+        }
+        let block = codec::encode(&Block { previous: self.previous, entries })?;
+        let sealed = secret::seal(&self.key, LABEL_BLOCK, &self.next.to_be_bytes(), &block)?;
+        let checkpoint = Checkpoint { sequence: self.next, hash: BlobHash::of(&sealed) };
+        self.expect_after(checkpoint);
+        Ok((checkpoint, sealed))
+    }
+
+    /// The oldest block's answer has come.
+    async fn settle(&mut self, answer: Result<(), StoreError>) {
+        let Some(InFlight { checkpoint, durable, .. }) = self.in_flight.pop_front() else { return };
+        match answer {
+            Ok(()) => {
+                self.newest.set(checkpoint);
+                self.tell(durable, Ok(()));
+            }
+            Err(error) => {
+                // It may have been kept all the same, and those behind it with it.
+                self.certain = false;
+                self.tell(durable, Err(&error.into()));
+                while let Some(InFlight { answer, durable, .. }) = self.in_flight.pop_front() {
+                    let error = answer.await.err().unwrap_or(StoreError::Unavailable);
+                    self.tell(durable, Err(&error.into()));
+                }
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        durable: Vec<oneshot::Sender<Result<(), Unrecorded>>>,
+        result: Result<(), &AuditError>,
+    ) {
+        match result {
+            Ok(()) if !self.healthy => info!("the audit log is written again; releases resume"),
+            Err(error) if self.healthy => {
                 error!(%error, "the audit log cannot be written; nothing is released");
             }
             _ => {}
         }
+        self.healthy = result.is_ok();
         for durable in durable {
             // A caller that went away no longer asks.
-            let _ = durable.send(written.as_ref().map(|_| ()).map_err(|_| Unrecorded));
+            let _ = durable.send(result.map_err(|_| Unrecorded));
         }
-        written.is_ok()
     }
 
-    async fn write(&mut self, entries: Vec<ByteBuf>) -> Result<(), AuditError> {
-        let block = codec::encode(&Block { previous: self.previous, entries })?;
-        let sealed = secret::seal(&self.key, LABEL_BLOCK, &self.next.to_be_bytes(), &block)?;
-        let hash = BlobHash::of(&sealed);
-        if let Err(error) = self.store.append_audit(self.next, sealed).await {
-            // It may have been kept all the same: go on from where the log really ends.
-            self.find_tail().await?;
-            return Err(error.into());
-        }
-        self.stands_at(self.next, hash);
-        Ok(())
-    }
-
+    /// Goes on from where the log really ends; nothing may be in flight.
     async fn find_tail(&mut self) -> Result<(), AuditError> {
-        let Some((sequence, sealed)) = self.store.audit_tail().await? else {
-            return if self.next == 1 { Ok(()) } else { Err(AuditError::CutShort) };
-        };
-        if sequence.saturating_add(1) < self.next {
-            return Err(AuditError::CutShort);
+        let durable = self.newest.current();
+        match self.store.audit_tail().await? {
+            None if durable.is_some() => return Err(AuditError::CutShort),
+            None => (self.next, self.previous) = (1, BlobHash::GENESIS),
+            Some((sequence, _)) if durable.is_some_and(|durable| sequence < durable.sequence) => {
+                return Err(AuditError::CutShort);
+            }
+            Some((sequence, sealed)) => {
+                open_block(&self.key, sequence, &sealed)?;
+                let tail = Checkpoint { sequence, hash: BlobHash::of(&sealed) };
+                self.newest.set(tail);
+                self.expect_after(tail);
+            }
         }
-        open_block(&self.key, sequence, &sealed)?;
-        self.stands_at(sequence, BlobHash::of(&sealed));
+        self.certain = true;
         Ok(())
     }
 
-    fn stands_at(&mut self, sequence: u64, hash: BlobHash) {
-        self.next = sequence.saturating_add(1);
-        self.previous = hash;
-        self.newest.set(Checkpoint { sequence, hash });
+    fn expect_after(&mut self, checkpoint: Checkpoint) {
+        self.next = checkpoint.sequence.saturating_add(1);
+        self.previous = checkpoint.hash;
     }
 }
 

@@ -137,3 +137,29 @@ async fn a_log_cut_under_a_running_worker_stops_releases() {
     assert!(record(&log, "3").await.is_err());
     assert!(record(&log, "4").await.is_err());
 }
+
+/// Blocks behind a failed one fail with it, and the log goes on from where it really ends.
+#[tokio::test]
+async fn a_failure_with_blocks_behind_it_loses_and_repeats_nothing() {
+    for swallowed in [false, true] {
+        let opponent = Opponent::default();
+        let log = open(&opponent).await;
+        record(&log, "before").await.unwrap();
+        opponent.held().full = !swallowed;
+        opponent.held().swallow_answer = swallowed;
+        let reopen = async {
+            // Between the first block and the ones that queue up behind it.
+            tokio::task::yield_now().await;
+            record(&log, "behind").await
+        };
+        let (first, behind) = tokio::join!(record(&log, "first"), reopen);
+        assert!(first.is_err());
+        opponent.held().full = false;
+        record(&log, "after").await.unwrap();
+        let kept = read(&opponent).await.unwrap();
+        assert_eq!(kept.first().map(String::as_str), Some("before"));
+        assert_eq!(kept.last().map(String::as_str), Some("after"));
+        assert_eq!(kept.contains(&"first".to_owned()), swallowed);
+        assert!(behind.is_err() || kept.contains(&"behind".to_owned()));
+    }
+}
