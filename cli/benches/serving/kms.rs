@@ -1,12 +1,15 @@
 //! A development service, and requests to it that are signed before they are sent.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::StatusCode;
+use sekisho_devkit::{Chain, DevelopmentPki, EmulatedNsm, Measurements, Options, Recipient};
+use sekisho_nsm::AttestationRequest;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -21,16 +24,18 @@ const PCR0: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e
 /// `sekisho dev` and the access key of its root.
 pub(crate) struct Kms {
     ready: Value,
-    folder: PathBuf,
+    pki: DevelopmentPki,
+    chain: Chain,
+    recipient: Recipient,
     access_key_id: String,
     secret_access_key: String,
     _process: Process,
 }
 
-/// Ciphertexts of two keys: one that its owner may use, one that wants a measurement.
+/// A key, and a ciphertext of it.
 pub(crate) struct Sealed {
-    plain: String,
-    attested: String,
+    key_id: String,
+    ciphertext: String,
 }
 
 impl Kms {
@@ -47,9 +52,13 @@ impl Kms {
             let value = line.and_then(|line| line.split_once(" = "));
             value.map(|(_, value)| value.to_owned()).ok_or("credentials")
         };
+        let pki = std::fs::read_to_string(data.join("development-pki.pem"))?;
+        let pki = DevelopmentPki::from_pem(&pki)?;
         Ok(Self {
             ready: serde_json::from_str(&line)?,
-            folder: folder.to_owned(),
+            chain: pki.chain(SystemTime::now()),
+            pki,
+            recipient: Recipient::generate()?,
             access_key_id: value("aws_access_key_id")?,
             secret_access_key: value("aws_secret_access_key")?,
             _process: process,
@@ -62,10 +71,16 @@ impl Kms {
 
     pub(crate) fn target(&self) -> Result<Target> {
         let address = self.said("endpoint")?.trim_start_matches("https://").parse()?;
-        Target::new(address, Path::new(self.said("ca")?))
+        Target::tls(address, Path::new(self.said("ca")?))
     }
 
+    /// A key that its owner may use, and 32 bytes encrypted with it.
     pub(crate) async fn seal(&self, target: &Target) -> Result<Sealed> {
+        self.seal_under(target, json!({})).await
+    }
+
+    /// The same with a key that decrypts only for the measurement [`PCR0`].
+    pub(crate) async fn seal_for_measurement(&self, target: &Target) -> Result<Sealed> {
         let root = "arn:aws:iam::000000000000:root";
         let policy = json!({
             "Version": "2012-10-17",
@@ -87,23 +102,19 @@ impl Kms {
                 },
             ],
         });
-        Ok(Sealed {
-            plain: self.seal_under(target, json!({})).await?,
-            attested: self.seal_under(target, json!({ "Policy": policy.to_string() })).await?,
-        })
+        self.seal_under(target, json!({ "Policy": policy.to_string() })).await
     }
 
-    async fn seal_under(&self, target: &Target, key: Value) -> Result<String> {
+    async fn seal_under(&self, target: &Target, key: Value) -> Result<Sealed> {
         let text = |answer: &Value, pointer: &str| {
             let found = answer.pointer(pointer).and_then(Value::as_str);
             found.map(str::to_owned).ok_or_else(|| format!("no {pointer} in {answer}"))
         };
         let created = self.call(target, "CreateKey", &key).await?;
-        let encrypt = json!({
-            "KeyId": text(&created, "/KeyMetadata/KeyId")?,
-            "Plaintext": BASE64.encode([7; 32]),
-        });
-        Ok(text(&self.call(target, "Encrypt", &encrypt).await?, "/CiphertextBlob")?)
+        let key_id = text(&created, "/KeyMetadata/KeyId")?;
+        let encrypt = json!({ "KeyId": key_id, "Plaintext": BASE64.encode([7; 32]) });
+        let encrypted = self.call(target, "Encrypt", &encrypt).await?;
+        Ok(Sealed { key_id, ciphertext: text(&encrypted, "/CiphertextBlob")? })
     }
 
     async fn call(&self, target: &Target, operation: &str, body: &Value) -> Result<Value> {
@@ -116,13 +127,24 @@ impl Kms {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    pub(crate) fn decrypt(&self, sealed: &Sealed, attested: bool) -> Result<Call> {
-        if !attested {
-            let body = json!({ "CiphertextBlob": sealed.plain });
-            return self.signed("Decrypt", &body, b"\"Plaintext\"");
-        }
+    pub(crate) fn encrypt(&self, sealed: &Sealed) -> Result<Call> {
+        let body = json!({ "KeyId": sealed.key_id, "Plaintext": BASE64.encode([7; 32]) });
+        self.signed("Encrypt", &body, b"\"CiphertextBlob\"")
+    }
+
+    pub(crate) fn generate_data_key(&self, sealed: &Sealed) -> Result<Call> {
+        let body = json!({ "KeyId": sealed.key_id, "KeySpec": "AES_256" });
+        self.signed("GenerateDataKey", &body, b"\"Plaintext\"")
+    }
+
+    pub(crate) fn decrypt(&self, sealed: &Sealed) -> Result<Call> {
+        self.signed("Decrypt", &json!({ "CiphertextBlob": sealed.ciphertext }), b"\"Plaintext\"")
+    }
+
+    /// Decrypt with a document under a leaf certificate that the worker has not seen.
+    pub(crate) fn attested_decrypt(&self, sealed: &Sealed) -> Result<Call> {
         let body = json!({
-            "CiphertextBlob": sealed.attested,
+            "CiphertextBlob": sealed.ciphertext,
             "Recipient": {
                 "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
                 "AttestationDocument": BASE64.encode(self.document()?),
@@ -131,19 +153,19 @@ impl Kms {
         self.signed("Decrypt", &body, b"\"CiphertextForRecipient\"")
     }
 
+    /// A document of a caller that has a leaf certificate of its own, under the one chain.
     fn document(&self) -> Result<Vec<u8>> {
-        let recipient = sekisho_devkit::Recipient::generate()?;
-        let (public_key, out) = (self.folder.join("public.der"), self.folder.join("document.bin"));
-        std::fs::write(&public_key, recipient.public_key_der())?;
-        let status = Command::new(env!("CARGO_BIN_EXE_sekisho"))
-            .args(["dev-document", "--pcr", &format!("0={PCR0}"), "--data-dir"])
-            .arg(self.said("data_dir")?)
-            .arg("--public-key")
-            .arg(&public_key)
-            .arg("--out")
-            .arg(&out)
-            .status()?;
-        if status.success() { Ok(std::fs::read(out)?) } else { Err("dev-document".into()) }
+        let pcr0 = hex::decode(PCR0)?.try_into().map_err(|_| "PCR0")?;
+        let measurements = Measurements { pcr0, ..Measurements::of(b"caller") };
+        let nsm = EmulatedNsm::new(self.pki.clone(), &measurements, Options::default());
+        let (mut document, _) = nsm.document(AttestationRequest {
+            public_key: Some(self.recipient.public_key_der().to_vec()),
+            ..AttestationRequest::default()
+        });
+        let leaf = self.chain.leaf(&document.module_id, SystemTime::now());
+        document.certificate.clone_from(&leaf.certificate);
+        document.cabundle = self.chain.cabundle();
+        Ok(document.sign(&leaf.key))
     }
 
     /// Signature Version 4, as any AWS client makes it.

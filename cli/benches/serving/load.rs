@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -22,6 +23,9 @@ use crate::Result;
 
 /// Before the clock runs: connections opened, code and caches warm.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+type Sender = SendRequest<Full<Bytes>>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a closed loop measured.
 pub(crate) struct Load {
@@ -32,62 +36,122 @@ pub(crate) struct Load {
     pub(crate) p99: u128,
 }
 
+impl Load {
+    fn of(mut latencies: Vec<Duration>, duration: Duration) -> Self {
+        latencies.sort_unstable();
+        let at = |part: f64| {
+            let index = (latencies.len() as f64 * part) as usize;
+            latencies.get(index).map_or(0, Duration::as_micros)
+        };
+        let rate = latencies.len() as f64 / duration.as_secs_f64();
+        Self { rate, p50: at(0.50), p99: at(0.99) }
+    }
+}
+
+/// The same request again and again, for a while.
 pub(crate) async fn load(
     target: &Target,
     call: &Call,
     connections: usize,
     duration: Duration,
 ) -> Result<Load> {
+    let senders = connect(target, connections).await?;
+    let from = Instant::now() + WARM_UP;
+    let until = from + duration;
+    let loops = senders.into_iter().map(|mut sender| {
+        let call = call.clone();
+        async move {
+            let mut latencies = Vec::new();
+            loop {
+                let started = Instant::now();
+                if started >= until {
+                    return Ok::<_, Failure>(latencies);
+                }
+                answer(&mut sender, &call).await?;
+                if started >= from {
+                    latencies.push(started.elapsed());
+                }
+            }
+        }
+    });
+    Ok(Load::of(join(loops).await?, duration))
+}
+
+/// Each of some requests once, shared out among the connections.
+pub(crate) async fn load_each(
+    target: &Target,
+    calls: Vec<Call>,
+    connections: usize,
+) -> Result<Load> {
+    let senders = connect(target, connections).await?;
+    let mut shares = vec![Vec::new(); connections];
+    for (index, call) in calls.into_iter().enumerate() {
+        shares.get_mut(index % connections).ok_or("no connection")?.push(call);
+    }
+    let started = Instant::now();
+    let loops = senders.into_iter().zip(shares).map(|(mut sender, calls)| async move {
+        let mut latencies = Vec::new();
+        for call in &calls {
+            let started = Instant::now();
+            answer(&mut sender, call).await?;
+            latencies.push(started.elapsed());
+        }
+        Ok::<_, Failure>(latencies)
+    });
+    let latencies = join(loops).await?;
+    Ok(Load::of(latencies, started.elapsed()))
+}
+
+/// Bytes a second of one download.
+pub(crate) async fn download(target: &Target, bytes: u64) -> Result<f64> {
+    let mut sender = target.connect().await?;
+    let request = Request::get(format!("/{bytes}")).header("host", "localhost");
+    let started = Instant::now();
+    let mut body = sender.send_request(request.body(Full::default())?).await?.into_body();
+    let mut arrived = 0;
+    while let Some(frame) = body.frame().await {
+        arrived += frame?.data_ref().map_or(0, Bytes::len) as u64;
+    }
+    if arrived != bytes {
+        return Err(format!("{arrived} of {bytes} bytes arrived").into());
+    }
+    Ok(bytes as f64 / started.elapsed().as_secs_f64())
+}
+
+async fn connect(target: &Target, connections: usize) -> Result<Vec<Sender>> {
     let mut senders = Vec::new();
     for _ in 0..connections {
         senders.push(target.connect().await?);
     }
-    let from = Instant::now() + WARM_UP;
-    let until = from + duration;
-    let tasks: Vec<_> = senders
-        .into_iter()
-        .map(|sender| tokio::spawn(closed_loop(sender, call.clone(), from, until)))
-        .collect();
+    Ok(senders)
+}
+
+async fn join<F>(loops: impl Iterator<Item = F>) -> Result<Vec<Duration>>
+where
+    F: Future<Output = std::result::Result<Vec<Duration>, Failure>> + Send + 'static,
+{
+    let tasks: Vec<_> = loops.map(tokio::spawn).collect();
     let mut latencies = Vec::new();
     for task in tasks {
         latencies.extend(task.await?.map_err(|error| error.to_string())?);
     }
-    latencies.sort_unstable();
-    let at = |part: f64| {
-        let index = (latencies.len() as f64 * part) as usize;
-        latencies.get(index).map_or(0, Duration::as_micros)
-    };
-    Ok(Load { rate: latencies.len() as f64 / duration.as_secs_f64(), p50: at(0.50), p99: at(0.99) })
+    Ok(latencies)
 }
 
-async fn closed_loop(
-    mut sender: SendRequest<Full<Bytes>>,
-    call: Call,
-    from: Instant,
-    until: Instant,
-) -> std::result::Result<Vec<Duration>, Box<dyn Error + Send + Sync>> {
-    let mut latencies = Vec::new();
-    loop {
-        let started = Instant::now();
-        if started >= until {
-            return Ok(latencies);
-        }
-        let (status, body) = send(&mut sender, &call).await?;
-        if status != StatusCode::OK
-            || !body.windows(call.wants.len()).any(|part| part == call.wants)
-        {
-            return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
-        }
-        if started >= from {
-            latencies.push(started.elapsed());
-        }
+/// Sends a request and looks whether its answer is the right one.
+async fn answer(sender: &mut Sender, call: &Call) -> std::result::Result<(), Failure> {
+    let (status, body) = send(sender, call).await?;
+    let is_right = body.windows(call.wants.len().max(1)).any(|part| part == call.wants);
+    if status != StatusCode::OK || !is_right {
+        return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
     }
+    Ok(())
 }
 
 pub(crate) async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
+    sender: &mut Sender,
     call: &Call,
-) -> std::result::Result<(StatusCode, Bytes), Box<dyn Error + Send + Sync>> {
+) -> std::result::Result<(StatusCode, Bytes), Failure> {
     let mut request = Request::post("/");
     for (name, value) in &call.headers {
         request = request.header(name, value);
@@ -114,31 +178,40 @@ impl Call {
     }
 }
 
-/// Where a server is reached and what its certificate comes from.
+/// Where a server is reached.
 pub(crate) struct Target {
     address: SocketAddr,
-    tls: TlsConnector,
+    tls: Option<TlsConnector>,
 }
 
 impl Target {
-    pub(crate) fn new(address: SocketAddr, ca: &Path) -> Result<Self> {
+    /// Without TLS.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+
+    /// With TLS 1.3 and a certificate of this authority.
+    pub(crate) fn tls(address: SocketAddr, ca: &Path) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca)?)?;
         let mut config = ClientConfig::builder_with_protocol_versions(&[&TLS13])
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { address, tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { address, tls: Some(TlsConnector::from(Arc::new(config))) })
     }
 
-    pub(crate) async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
+    pub(crate) async fn connect(&self) -> Result<Sender> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else { return over(stream).await };
         let name = ServerName::IpAddress(self.address.ip().into());
-        let stream = self.tls.connect(name, stream).await?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
+        over(tls.connect(name, stream).await?).await
     }
+}
+
+async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Sender> {
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }

@@ -1,29 +1,41 @@
-//! What a request costs through the relay: Decrypt and attested Decrypt beside a server that only
-//! says hello, in one run.
+//! What a request costs through the relay, beside a server that only says hello; and what the relay
+//! costs a long download.
 //!
 //! `cargo bench -p sekisho --bench serving [-- SECONDS]`. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
 //! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
-//! a `sekisho-host` relay of its own.
+//! a `sekisho-host` relay of its own. With `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server
+//! is measured too, without TLS, as it has it.
 
 mod hello;
 mod kms;
 mod load;
+mod moto;
 mod process;
+mod raw;
+mod table;
 
 use std::error::Error;
-use std::io::Write as _;
 use std::time::Duration;
 
 use hello::Hello;
 use kms::Kms;
-use load::{Call, Load};
+use load::{Call, Load, Target};
+use moto::Moto;
+use raw::Raw;
+use table::{Row, Table};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// Connections that are open at once, a column each.
-const CONNECTIONS: [usize; 2] = [1, 16];
+const CONNECTIONS: [usize; 3] = [1, 16, 64];
 const SECONDS: u64 = 5;
+/// Documents under leaves that the worker has not seen, for each column. It takes 400 unseen
+/// certificates at once from a principal, and a hundred a second.
+const UNSEEN: usize = 120;
+/// Bytes of a download, and how often it is repeated each way.
+const DOWNLOAD: u64 = 1 << 30;
+const DOWNLOADS: usize = 3;
 
 fn main() -> Result {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -45,42 +57,72 @@ async fn measure(duration: Duration) -> Result {
     let folder = tempfile::tempdir()?;
     let hello = Hello::start(folder.path())?;
     let kms = Kms::start(folder.path())?;
-    let kms_target = kms.target()?;
-    let sealed = kms.seal(&kms_target).await?;
+    let target = kms.target()?;
+    let sealed = kms.seal(&target).await?;
+    let measured = kms.seal_for_measurement(&target).await?;
+    let raw = Raw::measure()?;
 
-    let mut rows = Vec::new();
-    for (name, attested) in
-        [("hello world", None), ("Decrypt", Some(false)), ("attested Decrypt", Some(true))]
-    {
-        let mut row = Vec::new();
-        for connections in CONNECTIONS {
-            let (target, request) = match attested {
-                None => (&hello.target, Call::hello()),
-                Some(attested) => (&kms_target, kms.decrypt(&sealed, attested)?),
-            };
-            row.push(load::load(target, &request, connections, duration).await?);
-        }
-        rows.push((name, row));
+    let mut table = Table::default();
+    let said = Call::hello();
+    table.push(Row::new("hello world", repeat(&hello.relayed, &said, duration).await?));
+    for (name, call) in [
+        ("Encrypt", kms.encrypt(&sealed)?),
+        ("Decrypt", kms.decrypt(&sealed)?),
+        ("GenerateDataKey", kms.generate_data_key(&sealed)?),
+    ] {
+        table.push(Row::new(name, repeat(&target, &call, duration).await?));
     }
-    print(&rows, duration)
+    let call = kms.attested_decrypt(&measured)?;
+    let cached = repeat(&target, &call, duration).await?;
+    table.push(Row::new("attested Decrypt", cached).beside(raw.rate(1)));
+    let mut unseen = Vec::new();
+    for connections in CONNECTIONS {
+        let calls = (0..UNSEEN).map(|_| kms.attested_decrypt(&measured));
+        let calls = calls.collect::<Result<_>>()?;
+        unseen.push(load::load_each(&target, calls, connections).await?);
+    }
+    table.push(Row::new("attested Decrypt, leaf not seen", unseen).beside(raw.rate(2)));
+    if let Some(moto) = Moto::start()? {
+        let sealed = kms.seal(&moto.target).await?;
+        let decrypt = kms.decrypt(&sealed)?;
+        let rows = repeat(&moto.target, &decrypt, duration).await?;
+        table.push(Row::new("moto_server Decrypt", rows));
+    }
+    println!(
+        "\n{} s a cell; latencies in µs; a core alone: P-384 check {} µs, RSA-OAEP {} µs\n",
+        duration.as_secs(),
+        raw.verify.as_micros(),
+        raw.oaep.as_micros(),
+    );
+    print!("{table}");
+    downloads(&hello).await
 }
 
-fn print(rows: &[(&str, Vec<Load>)], duration: Duration) -> Result {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "\n{} s a cell; latencies in microseconds\n", duration.as_secs())?;
-    write!(out, "| |")?;
+async fn repeat(target: &Target, call: &Call, duration: Duration) -> Result<Vec<Load>> {
+    let mut row = Vec::new();
     for connections in CONNECTIONS {
-        write!(out, " {connections} conn.: req/s | p50 | p99 | of hello |")?;
+        row.push(load::load(target, call, connections, duration).await?);
     }
-    writeln!(out, "\n|---|{}", "---:|".repeat(4 * CONNECTIONS.len()))?;
-    let hello = rows.first().map(|(_, row)| row.as_slice()).unwrap_or_default();
-    for (name, row) in rows {
-        write!(out, "| {name} |")?;
-        for (load, hello) in row.iter().zip(hello) {
-            let ratio = load.rate / hello.rate;
-            write!(out, " {:.0} | {} | {} | {ratio:.2} |", load.rate, load.p50, load.p99)?;
-        }
-        writeln!(out)?;
+    Ok(row)
+}
+
+async fn downloads(hello: &Hello) -> Result {
+    let (mut direct, mut relayed) = (Vec::new(), Vec::new());
+    for _ in 0..DOWNLOADS {
+        direct.push(load::download(&hello.direct, DOWNLOAD).await?);
+        relayed.push(load::download(&hello.relayed, DOWNLOAD).await?);
     }
+    let (direct, relayed) = (median(direct)?, median(relayed)?);
+    println!(
+        "\n1 GiB over TLS: {:.0} MB/s direct, {:.0} MB/s through the relay, {:.2} of it",
+        direct / 1e6,
+        relayed / 1e6,
+        relayed / direct
+    );
     Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> Result<f64> {
+    values.sort_by(f64::total_cmp);
+    Ok(values.get(values.len() / 2).copied().ok_or("nothing was measured")?)
 }
