@@ -14,6 +14,7 @@ pub mod codec;
 pub mod frame;
 pub mod store;
 pub mod stream;
+mod unix;
 
 pub use address::{Address, AddressError};
 pub use store::{Commit, RecordKey, Store, StoreClient, StoreError};

@@ -12,6 +12,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio_vsock::{VsockAddr, VsockListener, VsockStream};
 
 use crate::address::Address;
+use crate::unix::QuietUnixStream;
 
 /// The largest write handed to an AF_VSOCK socket at once.
 ///
@@ -46,8 +47,8 @@ impl Address {
             Self::Vsock { cid, port } => {
                 VsockStream::connect(VsockAddr::new(*cid, *port)).await.map(Stream::from)
             }
-            Self::Hybrid { path, port } => connect_hybrid(path, *port).await.map(Stream::from),
-            Self::Unix { path } => UnixStream::connect(path).await.map(Stream::from),
+            Self::Hybrid { path, port } => Stream::unix(connect_hybrid(path, *port).await?),
+            Self::Unix { path } => Stream::unix(UnixStream::connect(path).await?),
         }
     }
 
@@ -159,7 +160,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Stream> {
         match &self.0 {
             AnyListener::Vsock(listener) => Ok(Stream::from(listener.accept().await?.0)),
-            AnyListener::Unix { listener, .. } => Ok(Stream::from(listener.accept().await?.0)),
+            AnyListener::Unix { listener, .. } => Stream::unix(listener.accept().await?.0),
         }
     }
 }
@@ -189,18 +190,18 @@ pub struct Stream(AnyStream);
 #[derive(Debug)]
 enum AnyStream {
     Vsock(VsockStream),
-    Unix(UnixStream),
+    Unix(QuietUnixStream),
+}
+
+impl Stream {
+    fn unix(stream: UnixStream) -> io::Result<Self> {
+        Ok(Self(AnyStream::Unix(QuietUnixStream::new(stream)?)))
+    }
 }
 
 impl From<VsockStream> for Stream {
     fn from(stream: VsockStream) -> Self {
         Self(AnyStream::Vsock(stream))
-    }
-}
-
-impl From<UnixStream> for Stream {
-    fn from(stream: UnixStream) -> Self {
-        Self(AnyStream::Unix(stream))
     }
 }
 

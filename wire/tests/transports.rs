@@ -126,3 +126,35 @@ async fn a_hybrid_device_that_refuses() {
         assert_eq!(stream.unwrap_err().kind(), ErrorKind::ConnectionRefused, "{answer:?}");
     }
 }
+
+/// More than the socket takes at once: the writer waits for its reader, again and again.
+#[tokio::test]
+async fn a_unix_writer_waits_for_its_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, address) = unix(&folder);
+    let listener = address.listen().await.unwrap();
+    let (one, other) = tokio::join!(address.connect(), listener.accept());
+    let (mut one, mut other) = (one.unwrap(), other.unwrap());
+    let sent: Vec<u8> = (0..8 << 20).map(|n: u32| (n >> 8) as u8).collect();
+    let expected = sent.clone();
+    let writer = tokio::spawn(async move {
+        one.write_all(&sent).await.unwrap();
+        // The other direction is free meanwhile and afterwards.
+        let mut answer = [0; 4];
+        one.read_exact(&mut answer).await.unwrap();
+        one.write_all(&answer).await.unwrap();
+        one
+    });
+    let mut read = vec![0; expected.len()];
+    for part in read.chunks_mut(100_000) {
+        other.read_exact(part).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert!(read == expected);
+    other.write_all(b"done").await.unwrap();
+    let mut answer = [0; 4];
+    other.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"done");
+    drop(writer.await.unwrap());
+    assert_eq!(other.read(&mut answer).await.unwrap(), 0);
+}

@@ -1,7 +1,8 @@
 //! What a request costs through the relay, beside a server that only says hello; and what the relay
 //! costs a long download.
 //!
-//! `cargo bench -p sekisho --bench serving [-- SECONDS]`. Each row is a closed loop over TLS 1.3
+//! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS]]`, with `ROWS` the start of the names of
+//! rows to measure beside hello world. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
 //! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
 //! a `sekisho-host` relay of its own. With `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server
@@ -44,7 +45,8 @@ fn main() -> Result {
         Some("hello-relay") => block_on(hello::hello_relay(&arguments.next().ok_or("a folder")?)),
         seconds => {
             let seconds = seconds.map_or(Ok(SECONDS), str::parse)?;
-            block_on(measure(Duration::from_secs(seconds)))
+            let rows = arguments.next().unwrap_or_default();
+            block_on(measure(Duration::from_secs(seconds), &rows))
         }
     }
 }
@@ -53,7 +55,7 @@ fn block_on(task: impl Future<Output = Result>) -> Result {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
 }
 
-async fn measure(duration: Duration) -> Result {
+async fn measure(duration: Duration, rows: &str) -> Result {
     let folder = tempfile::tempdir()?;
     let hello = Hello::start(folder.path())?;
     let kms = Kms::start(folder.path())?;
@@ -70,19 +72,25 @@ async fn measure(duration: Duration) -> Result {
         ("Decrypt", kms.decrypt(&sealed)?),
         ("GenerateDataKey", kms.generate_data_key(&sealed)?),
     ] {
-        table.push(Row::new(name, repeat(&target, &call, duration).await?));
+        if name.starts_with(rows) {
+            table.push(Row::new(name, repeat(&target, &call, duration).await?));
+        }
     }
-    let call = kms.attested_decrypt(&measured)?;
-    let cached = repeat(&target, &call, duration).await?;
-    table.push(Row::new("attested Decrypt", cached).beside(raw.rate(1)));
-    let mut unseen = Vec::new();
-    for connections in CONNECTIONS {
-        let calls = (0..UNSEEN).map(|_| kms.attested_decrypt(&measured));
-        let calls = calls.collect::<Result<_>>()?;
-        unseen.push(load::load_each(&target, calls, connections).await?);
+    if "attested Decrypt".starts_with(rows) {
+        let call = kms.attested_decrypt(&measured)?;
+        let cached = repeat(&target, &call, duration).await?;
+        table.push(Row::new("attested Decrypt", cached).beside(raw.rate(1)));
+        let mut unseen = Vec::new();
+        for connections in CONNECTIONS {
+            let calls = (0..UNSEEN).map(|_| kms.attested_decrypt(&measured));
+            let calls = calls.collect::<Result<_>>()?;
+            unseen.push(load::load_each(&target, calls, connections).await?);
+        }
+        table.push(Row::new("attested Decrypt, leaf not seen", unseen).beside(raw.rate(2)));
     }
-    table.push(Row::new("attested Decrypt, leaf not seen", unseen).beside(raw.rate(2)));
-    if let Some(moto) = Moto::start()? {
+    if "moto_server".starts_with(rows)
+        && let Some(moto) = Moto::start()?
+    {
         let sealed = kms.seal(&moto.target).await?;
         let decrypt = kms.decrypt(&sealed)?;
         let rows = repeat(&moto.target, &decrypt, duration).await?;
@@ -95,7 +103,10 @@ async fn measure(duration: Duration) -> Result {
         raw.oaep.as_micros(),
     );
     print!("{table}");
-    downloads(&hello).await
+    if "download".starts_with(rows) {
+        downloads(&hello).await?;
+    }
+    Ok(())
 }
 
 async fn repeat(target: &Target, call: &Call, duration: Duration) -> Result<Vec<Load>> {

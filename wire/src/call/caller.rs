@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::debug;
 
@@ -122,7 +122,7 @@ impl Connection {
     {
         let (reader, writer) = tokio::io::split(stream);
         tokio::select! {
-            ended = self.read_answers(reader) => match ended {
+            ended = self.read_answers(BufReader::new(reader)) => match ended {
                 Ok(()) => debug!("the peer closed the stream"),
                 Err(error) => debug!(%error, "the stream broke"),
             },

@@ -4,7 +4,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -33,6 +33,7 @@ where
     let (reader, writer) = tokio::io::split(stream);
     let (answers, queue) = mpsc::channel(limits.in_flight.max(1));
     let writing = async { write_frames(writer, queue).await.map_err(ServeError::from) };
+    let reader = BufReader::new(reader);
     tokio::try_join!(answer_requests(reader, limits, handler, answers), writing)?;
     Ok(())
 }
