@@ -82,10 +82,10 @@ async fn decide_and_perform(
 
     let (caller, time) = (authenticated.caller(), entry.time);
     let now = Timestamp::from_millis(time);
-    let recipient = action
-        .recipient()
-        .map(|recipient| service.recipients.verify(recipient, caller.arn(), now))
-        .transpose()?;
+    let recipient = match action.recipient() {
+        Some(claimed) => Some(service.recipients.verify(claimed, caller.arn(), now).await?),
+        None => None,
+    };
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
     entry.resource = authorize::account_resource(service, &action, caller);

@@ -13,7 +13,9 @@ use sekisho_attestation::{
 };
 use sekisho_policy_engine::{Attestation, AttestationKind, Pcr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How old a document may be. AWS KMS takes documents of the last five minutes.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
@@ -28,9 +30,14 @@ const CACHED_CHAINS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 const UNCACHED_CHECKS: Rate = Rate { per_second: 100, burst: 400 };
 
 /// Verifies callers' documents against the roots of the boot configuration.
+///
+/// A document takes a fifth of a millisecond of computing, or a whole one if its chain is new: it is
+/// verified on a thread of its own, so that nobody else's request waits behind it.
 pub(crate) struct RecipientVerifier {
-    verifier: Verifier<AwsLc>,
+    verifier: Arc<Verifier<AwsLc>>,
     uncached: Throttle,
+    /// One for each processor; with more threads than that, nothing would be done sooner.
+    threads: Semaphore,
 }
 
 /// A verified document with a usable key. Only [`RecipientVerifier::verify`] makes one.
@@ -73,11 +80,16 @@ impl RecipientKey {
 impl RecipientVerifier {
     pub(crate) fn new(anchors: TrustAnchors) -> Self {
         let verifier = Verifier::with_backend(anchors, AwsLc).with_cache(CACHED_CHAINS);
-        Self { verifier, uncached: Throttle::new(UNCACHED_CHECKS) }
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            verifier: Arc::new(verifier),
+            uncached: Throttle::new(UNCACHED_CHECKS),
+            threads: Semaphore::new(threads),
+        }
     }
 
     /// Any measurement passes here: which code may have the secret is the policy's to say.
-    pub(crate) fn verify(
+    pub(crate) async fn verify(
         &self,
         recipient: &Recipient,
         principal: &str,
@@ -89,16 +101,28 @@ impl RecipientVerifier {
             let taken = self.uncached.take(principal, extra, now.as_millis());
             taken.map_err(|Exhausted| ApiError::Throttling)?;
         }
-        let expectation = Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW);
-        let document =
-            self.verifier.verify(&recipient.document, now, &expectation).map_err(refused)?;
-        let key = document.public_key().ok_or_else(|| {
-            ApiError::Validation("The attestation document has no public key.".into())
-        })?;
-        let key = RecipientKey::from_spki(recipient.algorithm, key)?;
-        let age = now.since(document.timestamp());
-        Ok(VerifiedRecipient { document, key, age })
+        let _thread = self.threads.acquire().await.map_err(|_| ApiError::Internal)?;
+        let (verifier, algorithm) = (self.verifier.clone(), recipient.algorithm);
+        let document = recipient.document.clone();
+        let verify = move || verify(&verifier, &document, algorithm, now);
+        tokio::task::spawn_blocking(verify).await.map_err(|_| ApiError::Internal)?
     }
+}
+
+fn verify(
+    verifier: &Verifier<AwsLc>,
+    document: &[u8],
+    algorithm: KeyEncryptionAlgorithm,
+    now: Timestamp,
+) -> Result<VerifiedRecipient, ApiError> {
+    let expectation = Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW);
+    let document = verifier.verify(document, now, &expectation).map_err(refused)?;
+    let key = document.public_key().ok_or_else(|| {
+        ApiError::Validation("The attestation document has no public key.".into())
+    })?;
+    let key = RecipientKey::from_spki(algorithm, key)?;
+    let age = now.since(document.timestamp());
+    Ok(VerifiedRecipient { document, key, age })
 }
 
 fn refused(rejection: Rejection) -> ApiError {

@@ -8,6 +8,7 @@ use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::StatusCode;
+use hyper::header::{HeaderName, HeaderValue};
 use sekisho_devkit::{Chain, DevelopmentPki, EmulatedNsm, Measurements, Options, Recipient};
 use sekisho_nsm::AttestationRequest;
 use serde_json::{Value, json};
@@ -201,6 +202,10 @@ impl Kms {
             hex::encode(hmac_sha256(&key, &to_sign))
         );
         headers.push(("authorization".to_owned(), authorization));
+        let header = |(name, value): (String, String)| -> Result<(HeaderName, HeaderValue)> {
+            Ok((name.parse()?, value.parse()?))
+        };
+        let headers = headers.into_iter().map(header).collect::<Result<_>>()?;
         Ok(Call { headers, body: body.into(), wants: wants.to_vec() })
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, StatusCode};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -152,12 +153,11 @@ pub(crate) async fn send(
     sender: &mut Sender,
     call: &Call,
 ) -> std::result::Result<(StatusCode, Bytes), Failure> {
-    let mut request = Request::post("/");
-    for (name, value) in &call.headers {
-        request = request.header(name, value);
-    }
+    let mut request = Request::new(Full::new(call.body.clone()));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().clone_from(&call.headers);
     sender.ready().await?;
-    let response = sender.send_request(request.body(Full::new(call.body.clone()))?).await?;
+    let response = sender.send_request(request).await?;
     let status = response.status();
     Ok((status, response.into_body().collect().await?.to_bytes()))
 }
@@ -165,7 +165,7 @@ pub(crate) async fn send(
 /// A request, signed where it has to be.
 #[derive(Clone)]
 pub(crate) struct Call {
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// What a right answer holds.
     pub(crate) wants: Vec<u8>,
@@ -173,7 +173,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn hello() -> Self {
-        let headers = vec![("host".to_owned(), "localhost".to_owned())];
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("localhost"))]);
         Self { headers, body: Bytes::new(), wants: b"hello".to_vec() }
     }
 }
