@@ -20,6 +20,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -95,6 +96,19 @@ async fn serve_connection(
         Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
         Err(_) => return debug!("a TLS handshake took too long"),
     };
+    let builder = bounded();
+    let service = service_fn(move |request| {
+        let worker = worker.clone();
+        async move { Ok::<_, Infallible>(route(&worker, request).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        debug!(error, "a connection ended early");
+    }
+}
+
+/// HTTP/1.1 and HTTP/2 within the bounds of one connection.
+fn bounded() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -106,14 +120,17 @@ async fn serve_connection(
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(32 * 1024);
-    let service = service_fn(move |request| {
-        let worker = worker.clone();
-        async move { Ok::<_, Infallible>(route(&worker, request).await) }
+    builder
+}
+
+/// One connection without TLS, on which every request is read and none is authenticated.
+pub(crate) async fn serve_unsigned(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    let service = service_fn(|request| async move {
+        let error = read(request).await.err().unwrap_or(ApiError::MissingAuthenticationToken);
+        let answer = ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
+        Ok::<_, Infallible>(respond(answer.status, AMZ_JSON, &answer.body))
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        debug!(error, "a connection ended early");
-    }
+    let _ = bounded().serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {

@@ -1,5 +1,7 @@
 //! What the fuzz targets share: an enclave whose documents they spoil, and a limit on memory.
 
+pub mod memory;
+
 use std::alloc::System;
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -15,6 +17,7 @@ use sekisho_attestation::{
 };
 use sekisho_devkit::{DevelopmentPki, EmulatedNsm, Measurements, Options};
 use sekisho_nsm::AttestationRequest;
+use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -128,4 +131,15 @@ pub fn within_allowance<Answer>(target: impl FnOnce() -> Answer) -> Answer {
     let answer = target();
     let _ = HEAP.set_limit(usize::MAX);
     answer
+}
+
+/// Runs `target` to its end on a runtime of this thread.
+pub fn block_on<Answer>(target: impl Future<Output = Answer>) -> Answer {
+    thread_local! {
+        static RUNTIME: Runtime = Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime without I/O");
+    }
+    RUNTIME.with(|runtime| runtime.block_on(target))
 }

@@ -270,6 +270,11 @@ impl Journal {
     }
 }
 
+/// How many of the journal's kinds of plaintext `bytes` can be read as.
+pub(crate) fn readable_as(bytes: &[u8]) -> usize {
+    usize::from(codec::decode::<Entry>(bytes).is_ok()) + snapshot::readable_as(bytes)
+}
+
 /// The one writer of a journal.
 pub(crate) struct Writer<'a> {
     journal: &'a Journal,

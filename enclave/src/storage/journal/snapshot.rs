@@ -215,6 +215,12 @@ impl Journal {
     }
 }
 
+pub(super) fn readable_as(bytes: &[u8]) -> usize {
+    let chunk: Result<Chunk, _> = codec::decode(bytes);
+    let rows = chunk.and_then(|chunk| unpack(&chunk.keys, &mut Vec::new()));
+    usize::from(codec::decode::<Manifest>(bytes).is_ok()) + usize::from(rows.is_ok())
+}
+
 fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
     Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
 }

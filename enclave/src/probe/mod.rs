@@ -1,6 +1,8 @@
-//! For Sekisho's own kill test and benchmark: the worker's storage without the API above it.
+//! For Sekisho's own kill test, benchmark and fuzz targets: the worker's parts without the rest.
 //!
-//! It can do nothing that the root key, which it is given, does not allow.
+//! They can do nothing that the root key, which they are given, does not allow.
+
+pub mod parsers;
 
 use crate::audit::{AuditEntry, AuditLog, Outcome};
 use crate::boot::{self, BootError};

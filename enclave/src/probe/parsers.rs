@@ -1,0 +1,88 @@
+//! The worker's parsers of hostile bytes, each by itself, for fuzzing.
+
+use crate::api::{Action, Operation};
+use crate::http;
+use crate::keys::ciphertext::CiphertextBlob;
+use crate::secret::{RootKey, Subkeys};
+use crate::signature::{Claim, SignedRequest};
+use crate::storage::journal::{self, Cadence, Journal, JournalError, Write};
+use crate::storage::record::RecordId;
+use sekisho_wire::StoreClient;
+use time::OffsetDateTime;
+use tokio::io::{AsyncRead, AsyncWrite};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// The region that [`signature`] expects.
+pub const REGION: &str = "eu-central-1";
+
+/// Serves one connection as it comes out of TLS, with the worker's bounds. Requests are read to
+/// their end and refused for want of a signature.
+pub async fn connection(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    http::serve_unsigned(stream).await;
+}
+
+/// Reads an operation's input; whether it is valid.
+pub fn action(target: &str, body: &[u8]) -> bool {
+    let Ok(operation) = Operation::from_target(target) else { return false };
+    let Ok(action) = Action::parse(operation, body) else { return false };
+    // What is told of an input before it is allowed.
+    let parameters = action.parameters();
+    assert!(parameters.is_sorted(), "policies are promised an order");
+    let _ = (action.subject(), action.account_resource(), action.dry_run());
+    let context = action.encryption_context().map_or(0, |context| context.iter().count());
+    context <= body.len()
+}
+
+/// Verifies a signature with `secret` at `now`, seconds since 1970; header names are lower case.
+pub fn signature(
+    target: &str,
+    headers: Vec<(String, String)>,
+    body: &[u8],
+    secret: &str,
+    now: i64,
+) -> bool {
+    let Ok(operation) = Operation::from_target(target) else { return false };
+    let Ok(now) = OffsetDateTime::from_unix_timestamp(now) else { return false };
+    let request = SignedRequest { operation, headers, body: body.to_vec() };
+    let claim = Claim::read(&request, REGION, now);
+    claim.and_then(|claim| claim.verify(secret)).is_ok()
+}
+
+/// Reads a CiphertextBlob; whether it has the form of one.
+pub fn ciphertext(bytes: &[u8]) -> bool {
+    CiphertextBlob::parse(bytes).is_ok()
+}
+
+/// Reads the plaintexts of an entry, of a snapshot's manifest and of its chunks; how many of them
+/// `bytes` may be.
+pub fn journal_plaintexts(bytes: &[u8]) -> usize {
+    journal::readable_as(bytes)
+}
+
+/// Opens the journal that `store` says it has; how many entries, if it is whole.
+pub async fn journal(store: StoreClient, root: &RootKey) -> Option<u64> {
+    let journal = Journal::open(store, Subkeys::derive(root).journal, Cadence::DEFAULT).await;
+    journal.ok().map(|journal| journal.checkpoint().sequence)
+}
+
+/// Writes a small journal with a snapshot into an empty store; how many entries it has.
+///
+/// # Errors
+/// The store's.
+pub async fn written(store: StoreClient, root: &RootKey) -> Result<u64, JournalError> {
+    let journal = Journal::open(store, Subkeys::derive(root).journal, Cadence::DEFAULT).await?;
+    let change = async |number: u8| {
+        let id = RecordId::Key(Uuid::from_bytes([number; 16]));
+        let write = Write { id, plaintext: Some(Zeroizing::new(vec![number; 40])) };
+        journal.writer().await?.commit(vec![write]).await
+    };
+    for number in 0..3 {
+        change(number).await?;
+    }
+    journal.snapshot().await?;
+    for number in 1..4 {
+        change(number).await?;
+    }
+    Ok(journal.checkpoint().sequence)
+}
