@@ -61,6 +61,11 @@ pub(crate) struct Arguments {
     #[arg(long = "user", value_name = "NAME")]
     users: Vec<User>,
 
+    /// Encrypt the audit log to this public key, PEM, in place of one that is made here; kept for
+    /// later starts. `sekisho audit keygen` makes a pair.
+    #[arg(long, value_name = "FILE")]
+    auditor_key: Option<PathBuf>,
+
     /// Remove what an earlier start made in the folder, and exit.
     #[arg(long)]
     reset: bool,
@@ -100,6 +105,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         listen: arguments.listen,
         users: arguments.users,
         record_traffic: arguments.record_traffic,
+        auditor_key: arguments.auditor_key,
         log: Log::Stderr,
     };
     let mut service = tokio::select! {

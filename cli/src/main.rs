@@ -1,6 +1,7 @@
 //! The sekisho command: run a development service, verify attestations, write policies.
 
 mod attest;
+mod audit;
 mod aws;
 mod demo;
 mod dev;
@@ -9,6 +10,7 @@ mod endpoint;
 mod failure;
 mod https;
 mod measurement;
+mod pem;
 mod principal;
 mod service;
 
@@ -34,6 +36,8 @@ enum Command {
     #[command(subcommand)]
     Attest(attest::Command),
     Principal(principal::Arguments),
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// The host of `sekisho dev`.
     #[command(hide = true)]
     InternalHost,
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),
+        Command::Audit(command) => block_on(audit::run(command)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
     };
     match ended {

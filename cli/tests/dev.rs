@@ -55,7 +55,7 @@ fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
 fn secrets_are_their_owners_alone_and_in_no_argument() {
     let data = folder();
     let service = Service::start(data.path());
-    for name in ["root.key", "credentials", "development-pki.pem"] {
+    for name in ["root.key", "credentials", "development-pki.pem", "auditor.pem"] {
         let mode = data.path().join(name).metadata().expect(name).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

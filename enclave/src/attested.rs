@@ -4,10 +4,12 @@
 //! leaf, whose nonce is the caller's, and whose user data is an [`AttestationBinding`].
 
 use crate::api::ApiError;
+use crate::audit::AuditLog;
 use crate::configuration::UnsealProvider;
 use crate::storage::journal::Journal;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hyper::header::HeaderValue;
 use sekisho_nsm::{AttestationRequest, Nsm};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,14 @@ pub struct AttestationBinding {
     /// SHA-256 of the newest journal entry.
     #[serde(with = "serde_bytes")]
     pub journal_hash: [u8; 32],
+    /// The public key (Ed25519) under which audit blocks are signed; zeros while sealed.
+    #[serde(with = "serde_bytes")]
+    pub audit_signature_key: [u8; 32],
+    /// Number of the newest audit block; 0 while sealed or before the first.
+    pub audit_sequence: u64,
+    /// SHA-256 of the newest audit block.
+    #[serde(with = "serde_bytes")]
+    pub audit_hash: [u8; 32],
 }
 
 impl AttestationBinding {
@@ -56,19 +66,34 @@ pub(crate) struct Attester {
     pub(crate) leaf_public_key: Vec<u8>,
     /// None while sealed.
     pub(crate) journal: Option<Arc<Journal>>,
+    /// None while sealed.
+    pub(crate) audit: Option<AuditLog>,
 }
 
 impl Attester {
+    /// Where the journal stands, as a header of each answer: `<sequence>-<hash in hex>`. Whoever
+    /// keeps the newest notices a journal that was cut at its end. None while sealed.
+    pub(crate) fn receipt(&self) -> Option<HeaderValue> {
+        let checkpoint = self.journal.as_ref()?.checkpoint();
+        let hash = hex::encode(checkpoint.hash.as_bytes());
+        HeaderValue::try_from(format!("{}-{hash}", checkpoint.sequence)).ok()
+    }
+
     /// A fresh document for the nonce in `query`.
     pub(crate) async fn attest(&self, query: Option<&str>) -> Result<Value, ApiError> {
         let nonce = read_nonce(query)?;
         let checkpoint = self.journal.as_ref().map(|journal| journal.checkpoint());
+        let audited = self.audit.as_ref().and_then(|audit| audit.newest().current());
+        let signature_key = self.audit.as_ref().map(AuditLog::signature_key);
         let binding = AttestationBinding {
             service_ca_sha256: self.service_ca_sha256,
             boot_configuration_sha384: self.boot_configuration_sha384,
             unseal: self.unseal.name().into(),
             journal_sequence: checkpoint.map_or(0, |checkpoint| checkpoint.sequence),
             journal_hash: checkpoint.map_or([0; 32], |checkpoint| *checkpoint.hash.as_bytes()),
+            audit_signature_key: signature_key.map_or([0; 32], |key| *key.as_bytes()),
+            audit_sequence: audited.map_or(0, |checkpoint| checkpoint.sequence),
+            audit_hash: audited.map_or([0; 32], |checkpoint| *checkpoint.hash.as_bytes()),
         };
         let request = AttestationRequest {
             user_data: Some(codec::encode(&binding).map_err(|_| ApiError::Internal)?),

@@ -1,13 +1,24 @@
 //! The audit log: every decision about an authenticated request, durable before its answer leaves.
 //!
 //! Decisions that wait at the same time share one sealed block, one message to the host and one
-//! fdatasync there. Each block names the hash of the one before it, so that a missing, changed
-//! or reordered block shows.
+//! fdatasync there. A block is encrypted to the auditor and signed by the service ([`block`]); it
+//! names the hash of the one before it, so that a missing, changed or reordered block shows.
+
+mod auditor;
+mod block;
+mod chain;
+mod sealer;
+
+pub use auditor::{AuditorPrivateKey, InvalidAuditorKey};
+pub use block::{AuditBlock, AuditSignatureKey, NotABlock, Unreadable};
+pub use chain::{AuditChain, AuditFault};
+pub(crate) use sealer::BlockSealer;
+pub use sealer::SealerError;
 
 use crate::api::Response;
-use crate::secret::{self, SealError, Secret};
 use crate::storage::checkpoint::{Checkpoint, Newest};
 use crate::storage::record::BlobHash;
+use sealer::SealedBlock;
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
@@ -19,8 +30,6 @@ use std::task::Poll;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
-
-const LABEL_BLOCK: &[u8] = b"sekisho v1 audit block";
 
 /// Bytes of entries in one block at the most: what the store takes as one record, less room for
 /// the block's own fields and its seal. One entry is far smaller: 8 KiB of encryption context and
@@ -99,13 +108,6 @@ impl Recorded {
     }
 }
 
-/// One sealed block: entries encoded each by itself, so that their sizes are known beforehand.
-#[derive(Serialize, Deserialize)]
-struct Block {
-    previous: BlobHash,
-    entries: Vec<ByteBuf>,
-}
-
 struct Waiting {
     entry: ByteBuf,
     durable: oneshot::Sender<Result<(), Unrecorded>>,
@@ -116,17 +118,28 @@ struct Waiting {
 pub(crate) struct AuditLog {
     queue: mpsc::Sender<Waiting>,
     newest: Newest,
+    signature_key: AuditSignatureKey,
 }
 
 impl AuditLog {
-    /// Finds the end of the log at the host and starts the task that writes on.
-    pub(crate) async fn open(store: StoreClient, key: Secret) -> Result<Self, AuditError> {
-        let newest = Newest::default();
+    /// Finds the end of the log at the host, which is not before the block that the journal
+    /// names, and starts the task that writes on.
+    pub(crate) async fn open(
+        store: StoreClient,
+        sealer: BlockSealer,
+        named: Option<Checkpoint>,
+    ) -> Result<Self, AuditError> {
+        if let Some(named) = named {
+            Self::check_holds(&store, named).await?;
+        }
+        let (newest, signature_key) = (Newest::default(), sealer.public());
+        if let Some(named) = named {
+            newest.set(named);
+        }
         let mut writer = BlockWriter {
             store,
-            key,
-            next: 1,
-            previous: BlobHash::GENESIS,
+            sealer,
+            last: Checkpoint::GENESIS,
             newest: newest.clone(),
             in_flight: VecDeque::new(),
             certain: false,
@@ -135,7 +148,12 @@ impl AuditLog {
         writer.find_tail().await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
-        Ok(Self { queue, newest })
+        Ok(Self { queue, newest, signature_key })
+    }
+
+    /// Under which blocks are signed.
+    pub(crate) fn signature_key(&self) -> AuditSignatureKey {
+        self.signature_key
     }
 
     /// The newest durable block, for the journal to name.
@@ -144,15 +162,12 @@ impl AuditLog {
     }
 
     /// Checks that the host still has the block that the journal names.
-    pub(crate) async fn check_holds(
-        store: &StoreClient,
-        named: Checkpoint,
-    ) -> Result<(), AuditError> {
+    async fn check_holds(store: &StoreClient, named: Checkpoint) -> Result<(), AuditError> {
         let sequence = named.sequence;
         match store.audit(sequence, 1).await?.first() {
             Some((found, sealed)) if *found == sequence => {
                 let same = BlobHash::of(sealed) == named.hash;
-                same.then_some(()).ok_or(AuditError::ChainBroken { sequence })
+                same.then_some(()).ok_or(AuditError::OtherThanNamed { sequence })
             }
             _ => Err(AuditError::CutShort),
         }
@@ -177,12 +192,12 @@ impl AuditLog {
 /// the disk: the host keeps them in order and flushes them together.
 struct BlockWriter {
     store: StoreClient,
-    key: Secret,
-    next: u64,
-    previous: BlobHash,
+    sealer: BlockSealer,
+    /// Where the log ends once all in flight is durable.
+    last: Checkpoint,
     newest: Newest,
     in_flight: VecDeque<InFlight>,
-    /// Whether `next` and `previous` are where the log ends once all in flight is durable.
+    /// Whether `last` is known.
     certain: bool,
     /// Whether the newest block was written; what changes is logged, once.
     healthy: bool,
@@ -256,11 +271,11 @@ impl BlockWriter {
         if !self.certain {
             self.find_tail().await?;
         }
-        let block = codec::encode(&Block { previous: self.previous, entries })?;
-        let sealed = secret::seal(&self.key, LABEL_BLOCK, &self.next.to_be_bytes(), &block)?;
-        let checkpoint = Checkpoint { sequence: self.next, hash: BlobHash::of(&sealed) };
-        self.expect_after(checkpoint);
-        Ok((checkpoint, sealed))
+        let sequence = self.last.sequence.saturating_add(1);
+        let content = codec::encode(&entries)?;
+        let SealedBlock { bytes, hash } = self.sealer.seal(sequence, self.last.hash, &content)?;
+        self.last = Checkpoint { sequence, hash };
+        Ok((self.last, bytes))
     }
 
     /// The oldest block's answer has come.
@@ -305,62 +320,45 @@ impl BlockWriter {
     /// Goes on from where the log really ends; nothing may be in flight.
     async fn find_tail(&mut self) -> Result<(), AuditError> {
         let durable = self.newest.current();
-        match self.store.audit_tail().await? {
+        self.last = match self.store.audit_tail().await? {
             None if durable.is_some() => return Err(AuditError::CutShort),
-            None => (self.next, self.previous) = (1, BlobHash::GENESIS),
-            Some((sequence, _)) if durable.is_some_and(|durable| sequence < durable.sequence) => {
-                return Err(AuditError::CutShort);
-            }
-            Some((sequence, sealed)) => {
-                open_block(&self.key, sequence, &sealed)?;
-                let tail = Checkpoint { sequence, hash: BlobHash::of(&sealed) };
+            None => Checkpoint::GENESIS,
+            Some((sequence, bytes)) => {
+                let tail = self.check_tail(durable, sequence, &bytes)?;
                 self.newest.set(tail);
-                self.expect_after(tail);
+                tail
             }
-        }
+        };
         self.certain = true;
         Ok(())
     }
 
-    fn expect_after(&mut self, checkpoint: Checkpoint) {
-        self.next = checkpoint.sequence.saturating_add(1);
-        self.previous = checkpoint.hash;
-    }
-}
-
-fn open_block(key: &Secret, sequence: u64, sealed: &[u8]) -> Result<Block, AuditError> {
-    let plaintext = secret::open(key, LABEL_BLOCK, &sequence.to_be_bytes(), sealed)
-        .map_err(|_| AuditError::BlockDoesNotOpen { sequence })?;
-    Ok(codec::decode(&plaintext)?)
-}
-
-/// Reads the whole log back and checks its chain: for tests and for an auditor with the root key.
-///
-/// # Errors
-/// [`AuditError::BlockDoesNotOpen`] and [`AuditError::ChainBroken`] where the host changed,
-/// dropped or reordered a block; a log cut at its end is not noticed here.
-pub async fn read_audit_log(
-    store: &StoreClient,
-    root: &crate::RootKey,
-) -> Result<Vec<AuditEntry>, AuditError> {
-    const PAGE: u32 = 256;
-    let key = secret::Subkeys::derive(root).audit;
-    let (mut next, mut previous, mut entries) = (1, BlobHash::GENESIS, Vec::new());
-    loop {
-        let page = store.audit(next, PAGE).await?;
-        if page.is_empty() {
-            return Ok(entries);
+    /// Takes what the host calls its newest block for it if this service signed it, and if it is
+    /// not before or beside what is known to be durable.
+    fn check_tail(
+        &self,
+        durable: Option<Checkpoint>,
+        record: u64,
+        bytes: &[u8],
+    ) -> Result<Checkpoint, AuditError> {
+        let block = AuditBlock::parse(bytes)
+            .map_err(|reason| AuditFault::NotABlock { sequence: record, reason })?;
+        block.verify(&self.sealer.public())?;
+        let (sequence, hash) = (block.sequence(), block.blob_hash());
+        if sequence != record {
+            return Err(AuditFault::Misnumbered { sequence, record }.into());
         }
-        for (_, sealed) in page {
-            let block = open_block(&key, next, &sealed)?;
-            if block.previous != previous {
-                return Err(AuditError::ChainBroken { sequence: next });
-            }
-            previous = BlobHash::of(&sealed);
-            for entry in block.entries {
-                entries.push(codec::decode(&entry)?);
-            }
-            next = next.saturating_add(1);
+        let durable = durable.unwrap_or(Checkpoint::GENESIS);
+        let follows = match sequence.checked_sub(durable.sequence) {
+            None => return Err(AuditError::CutShort),
+            Some(0) => hash == durable.hash,
+            Some(1) => block.previous() == durable.hash.as_bytes(),
+            Some(_) => true,
+        };
+        if follows {
+            Ok(Checkpoint { sequence, hash })
+        } else {
+            Err(AuditFault::NotLinked { sequence }.into())
         }
     }
 }
@@ -376,27 +374,24 @@ pub enum AuditError {
     /// The store did not do its part.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
-    /// A block was changed, moved, or sealed under another key.
-    #[error("audit block {sequence} does not open")]
-    BlockDoesNotOpen {
-        /// Its number.
-        sequence: u64,
-    },
-    /// A block does not follow the one before it.
-    #[error("audit block {sequence} does not follow the block before it")]
-    ChainBroken {
+    /// A block is not the service's, or not in its place.
+    #[error(transparent)]
+    Fault(#[from] AuditFault),
+    /// The block that the journal names is another one.
+    #[error("audit block {sequence} is not the one that the journal names")]
+    OtherThanNamed {
         /// Its number.
         sequence: u64,
     },
     /// The host no longer has blocks that it had acknowledged.
     #[error("the host has lost audit blocks that it had acknowledged")]
     CutShort,
-    /// A block's plaintext is not of the expected shape.
+    /// A block cannot be encoded.
     #[error("an audit block is malformed: {0}")]
     Malformed(#[from] CodecError),
-    /// Sealing failed.
+    /// No block could be made.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Seal(#[from] SealerError),
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From power-on to serving: measure the configuration, unseal, check the journal, then listen.
 
 use crate::attested::Attester;
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
 use crate::credentials::{BootCredential, Credentials};
 use crate::http::{self, Worker};
@@ -11,7 +11,7 @@ use crate::keys::store::KeyStore;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
-use crate::secret::{JournalKeys, RootKey, Secret, Subkeys};
+use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{ServiceAuthority, TlsError};
@@ -83,6 +83,7 @@ pub async fn run(
         service_ca_sha256: authority.sha256(),
         leaf_public_key: leaf.public_key,
         journal,
+        audit: service.as_ref().map(|service| service.audit.clone()),
     };
     let listener = listen
         .listen()
@@ -115,8 +116,8 @@ pub(crate) async fn unseal(
         .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
-    let (journal, audit) =
-        open_storage(store, subkeys.journal, subkeys.audit, Cadence::DEFAULT).await?;
+    let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
+    let (journal, audit) = open_storage(store, subkeys.journal, sealer, Cadence::DEFAULT).await?;
     let journal = Arc::new(journal);
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
@@ -139,16 +140,13 @@ pub(crate) async fn unseal(
 pub(crate) async fn open_storage(
     store: StoreClient,
     journal_keys: JournalKeys,
-    audit_key: Secret,
+    sealer: BlockSealer,
     cadence: Cadence,
 ) -> Result<(Journal, AuditLog), BootError> {
     let journal = Journal::open(store.clone(), journal_keys, cadence).await?;
     let entries = journal.checkpoint().sequence;
     info!(entries, "the journal is whole");
-    if let Some(named) = journal.audited() {
-        AuditLog::check_holds(&store, named).await?;
-    }
-    let audit = AuditLog::open(store, audit_key).await?;
+    let audit = AuditLog::open(store, sealer, journal.audited()).await?;
     journal.name_audit_blocks(audit.newest());
     Ok((journal, audit))
 }
@@ -186,6 +184,9 @@ pub enum BootError {
     /// The audit log is not as it was left.
     #[error("the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// No audit block can be made.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
     /// No TLS identity.
     #[error(transparent)]
     Tls(#[from] TlsError),

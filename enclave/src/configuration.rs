@@ -1,5 +1,6 @@
 //! The boot configuration: what the host may choose, measured into PCR16 before anyone is served.
 
+use crate::hpke::{HpkeKey, UnusableKey};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,10 @@ pub struct BootConfiguration {
     /// Root certificates (DER) that callers' attestation documents may chain to. Never empty.
     #[serde(with = "certificates")]
     pub caller_roots: Vec<Vec<u8>>,
+    /// The auditor's public key, to which the audit log is encrypted: P-384, DER
+    /// SubjectPublicKeyInfo.
+    #[serde(with = "serde_bytes")]
+    pub auditor_key: Vec<u8>,
     /// Names and addresses beside `localhost`, `127.0.0.1` and `::1` in the TLS certificate.
     pub names: Vec<String>,
 }
@@ -62,6 +67,9 @@ pub enum InvalidConfiguration {
     /// No root for callers' documents.
     #[error("no root certificate for callers' attestation documents is given")]
     NoCallerRoots,
+    /// No key to encrypt the audit log to.
+    #[error("the auditor's key: {0}")]
+    AuditorKey(#[from] UnusableKey),
     /// Too many names.
     #[error("more than {MAX_NAMES} names for the TLS certificate")]
     TooManyNames,
@@ -93,6 +101,7 @@ impl BootConfiguration {
         if self.caller_roots.is_empty() {
             return Err(InvalidConfiguration::NoCallerRoots);
         }
+        HpkeKey::from_spki(&self.auditor_key)?;
         if self.names.len() > MAX_NAMES {
             return Err(InvalidConfiguration::TooManyNames);
         }
@@ -170,6 +179,7 @@ mod tests {
             account: "111122223333".into(),
             unseal: UnsealProvider::DevelopmentFile,
             caller_roots: vec![vec![1]],
+            auditor_key: crate::probe::auditor().unwrap().public_key().to_vec(),
             names: vec!["kms.example".into()],
         }
     }
@@ -186,6 +196,7 @@ mod tests {
         assert_ne!(base, change(|c| c.account = "0".into()));
         assert_ne!(base, change(|c| c.unseal = UnsealProvider::Nothing));
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
+        assert_ne!(base, change(|c| c.auditor_key.clear()));
         assert_ne!(base, change(|c| c.names.clear()));
     }
 
@@ -202,5 +213,7 @@ mod tests {
         }
         let changed = BootConfiguration { caller_roots: vec![], ..configuration() };
         assert_eq!(changed.check(), Err(InvalidConfiguration::NoCallerRoots));
+        let changed = BootConfiguration { auditor_key: vec![1], ..configuration() };
+        assert_eq!(changed.check(), Err(InvalidConfiguration::AuditorKey(UnusableKey)));
     }
 }

@@ -1,18 +1,23 @@
-//! CiphertextForRecipient as HPKE (RFC 9180), for a P-384 key in the document.
+//! HPKE (RFC 9180) to a P-384 key: base mode of DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM.
 //!
-//! Base mode of DHKEM(P-384, HKDF-SHA384), HKDF-SHA384, AES-256-GCM, one message each. The format
-//! is written down in docs/hpke-recipient.md. Beyond AWS: an EC key is made in a millisecond where
-//! an RSA key takes an enclave a second.
+//! CiphertextForRecipient for a P-384 key in the document is one message for each encapsulation,
+//! written down in docs/hpke-recipient.md. Beyond AWS: an EC key is made in a millisecond where an
+//! RSA key takes an enclave a second. The audit log exports the key of an epoch instead
+//! (docs/audit.md).
 
-use crate::secret::fill_random;
+use crate::secret::{Secret, fill_random};
 use ::hpke::aead::AesGcm256;
 use ::hpke::kdf::HkdfSha384;
 use ::hpke::kem::DhP384HkdfSha384;
 use ::hpke::rand_core::{TryCryptoRng, TryRng};
-use ::hpke::{Deserializable, Kem, OpModeS, Serializable, single_shot_seal_with_rng};
+use ::hpke::{
+    Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
+    single_shot_seal_with_rng,
+};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// `info` of the key schedule (RFC 9180 §5.1): binds every message to this use and this version.
 const INFO: &[u8] = b"sekisho v1 ciphertext for recipient";
@@ -21,25 +26,30 @@ const VERSION: u8 = 1;
 
 /// A SubjectPublicKeyInfo (RFC 5480) up to the point: id-ecPublicKey, the named curve secp384r1,
 /// and a BIT STRING whose first byte, 04, says that the point is uncompressed.
-const P384_SPKI: &[u8] = &[
+pub(crate) const P384_SPKI: &[u8] = &[
     0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b,
     0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00,
 ];
 
-/// The attested P-384 key that an answer is encrypted to.
+/// Bytes of an encapsulated key: an uncompressed P-384 point.
+pub(crate) const ENCAPSULATED_LENGTH: usize = 97;
+
+/// An encapsulated key, `enc` of RFC 9180.
+pub(crate) type Encapsulated = [u8; ENCAPSULATED_LENGTH];
+
+/// The P-384 key that something is encrypted to.
 pub(crate) struct HpkeKey {
     key: <DhP384HkdfSha384 as Kem>::PublicKey,
     /// SHA-256 of the DER SubjectPublicKeyInfo.
     pub(crate) identifier: [u8; 32],
 }
 
-/// The attested public key cannot be used.
-#[derive(Debug, Error)]
+/// A public key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "the document's public key is not a P-384 key in DER SubjectPublicKeyInfo form with a named \
-     curve and an uncompressed point"
+    "not a P-384 key in DER SubjectPublicKeyInfo form with a named curve and an uncompressed point"
 )]
-pub(crate) struct UnusableKey;
+pub struct UnusableKey;
 
 /// The answer could not be encrypted.
 #[derive(Debug, Error)]
@@ -69,6 +79,38 @@ impl HpkeKey {
         Ok(sealed)
     }
 
+    /// One encapsulation for many messages: a key exported from its context (RFC 9180 §5.3).
+    pub(crate) fn export(
+        &self,
+        info: &[u8],
+        exporter_context: &[u8],
+    ) -> Result<(Encapsulated, Secret), SealFailed> {
+        let mut random = WorkerRandom { failed: false };
+        let exported = self.export_with(info, exporter_context, &mut random)?;
+        if random.failed {
+            return Err(SealFailed);
+        }
+        Ok(exported)
+    }
+
+    pub(crate) fn export_with(
+        &self,
+        info: &[u8],
+        exporter_context: &[u8],
+        random: &mut impl TryCryptoRng<Error = Infallible>,
+    ) -> Result<(Encapsulated, Secret), SealFailed> {
+        let (encapsulated, context) = setup_sender_with_rng::<
+            AesGcm256,
+            HkdfSha384,
+            DhP384HkdfSha384,
+        >(&OpModeS::Base, &self.key, info, random)
+        .map_err(|_| SealFailed)?;
+        let encapsulated = Encapsulated::try_from(encapsulated.to_bytes().as_slice());
+        let mut exported = Zeroizing::new([0; 32]);
+        context.export(exporter_context, exported.as_mut_slice()).map_err(|_| SealFailed)?;
+        Ok((encapsulated.map_err(|_| SealFailed)?, Secret::from_bytes(&exported)))
+    }
+
     fn seal_with(
         &self,
         content: &[u8],
@@ -83,6 +125,36 @@ impl HpkeKey {
         )
         .map_err(|_| SealFailed)?;
         Ok([[VERSION].as_slice(), &encapsulated.to_bytes(), &ciphertext].concat())
+    }
+}
+
+/// The other side of [`HpkeKey::export`].
+pub(crate) struct HpkePrivateKey(<DhP384HkdfSha384 as Kem>::PrivateKey);
+
+impl HpkePrivateKey {
+    /// Reads a scalar, 48 bytes, big endian; 1 to the curve's order less one.
+    pub(crate) fn from_scalar(scalar: &[u8]) -> Option<Self> {
+        <DhP384HkdfSha384 as Kem>::PrivateKey::from_bytes(scalar).ok().map(Self)
+    }
+
+    /// The key that the sender exported; none where `encapsulated` is no point of the curve.
+    pub(crate) fn export(
+        &self,
+        encapsulated: &Encapsulated,
+        info: &[u8],
+        exporter_context: &[u8],
+    ) -> Option<Secret> {
+        let encapsulated = <DhP384HkdfSha384 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
+        let context = setup_receiver::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
+            &OpModeR::Base,
+            &self.0,
+            &encapsulated,
+            info,
+        )
+        .ok()?;
+        let mut exported = Zeroizing::new([0; 32]);
+        context.export(exporter_context, exported.as_mut_slice()).ok()?;
+        Some(Secret::from_bytes(&exported))
     }
 }
 
@@ -115,10 +187,35 @@ impl TryRng for WorkerRandom {
 
 impl TryCryptoRng for WorkerRandom {}
 
+/// For test vectors: gives the same byte for ever.
+#[cfg(test)]
+pub(crate) struct Fixed(pub(crate) u8);
+
+#[cfg(test)]
+impl TryRng for Fixed {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_ne_bytes([self.0; 4]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_ne_bytes([self.0; 8]))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.fill(self.0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl TryCryptoRng for Fixed {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::hpke::{OpModeR, single_shot_open};
+    use ::hpke::single_shot_open;
 
     type P384 = DhP384HkdfSha384;
 
@@ -142,28 +239,6 @@ mod tests {
         );
         opened.ok().filter(|_| *version == VERSION)
     }
-
-    /// Gives the same byte for ever.
-    struct Fixed(u8);
-
-    impl TryRng for Fixed {
-        type Error = Infallible;
-
-        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-            Ok(u32::from_ne_bytes([self.0; 4]))
-        }
-
-        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-            Ok(u64::from_ne_bytes([self.0; 8]))
-        }
-
-        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-            out.fill(self.0);
-            Ok(())
-        }
-    }
-
-    impl TryCryptoRng for Fixed {}
 
     fn documented(name: &str) -> String {
         let document = include_str!("../../docs/hpke-recipient.md");

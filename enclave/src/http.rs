@@ -141,6 +141,9 @@ async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Byt
             if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
                 response.headers_mut().insert("x-amzn-requestid", id);
             }
+            if let Some(checkpoint) = worker.attester.receipt() {
+                response.headers_mut().insert("x-sekisho-checkpoint", checkpoint);
+            }
             response
         }
         (&Method::GET, "/attestation") => {

@@ -37,13 +37,18 @@ mod storage;
 pub mod probe;
 
 pub use attested::AttestationBinding;
-pub use audit::{AuditEntry, AuditError, AuditedAttestation, AuditedDecision, read_audit_log};
+pub use audit::{
+    AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, InvalidAuditorKey, NotABlock,
+    SealerError, Unreadable,
+};
 pub use boot::{Boot, BootError, run};
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
 };
 pub use credentials::BootCredential;
+pub use hpke::UnusableKey;
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use storage::journal::JournalError;
 pub use tls::TlsError;

@@ -1,5 +1,6 @@
 //! The shipped worker: runs inside a Nitro enclave, with the real NSM and nothing else.
 
+use base64::Engine as _;
 use clap::Parser;
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{Boot, BootConfiguration, UnsealProvider};
@@ -13,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[command(
     version,
     after_help = "Example:\n  sekisho-enclave --region eu-central-1 --account 111122223333 \\\n    \
-                  --listen vsock:4294967295:8443 --store vsock:3:5000\n\n\
+                  --auditor-key MHYwEAYH... --listen vsock:4294967295:8443 --store vsock:3:5000\n\n\
                   It needs /dev/nsm. This version has no unseal provider for production: the worker \
                   starts sealed and answers only GET /health and GET /attestation. To try the \
                   service on a laptop: sekisho dev"
@@ -31,9 +32,20 @@ struct Arguments {
     /// Where the host's store listens (CID 3 is the parent instance)
     #[arg(long, default_value = "vsock:3:5000")]
     store: Address,
+    /// The auditor's public key, to which the audit log is encrypted: a P-384 key in PEM without
+    /// its first and last line and line breaks (sekisho audit keygen)
+    #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
+    auditor_key: AuditorKey,
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
+}
+
+/// DER SubjectPublicKeyInfo; what is in it is checked with the whole configuration.
+type AuditorKey = Vec<u8>;
+
+fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
+    base64::engine::general_purpose::STANDARD.decode(text)
 }
 
 fn main() -> ExitCode {
@@ -55,6 +67,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         account: arguments.account,
         unseal: UnsealProvider::Nothing,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
+        auditor_key: arguments.auditor_key,
         names: arguments.names,
     };
     let boot = Boot {

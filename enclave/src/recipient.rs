@@ -60,7 +60,8 @@ impl RecipientKey {
                 OaepKey::from_spki(spki).map(Self::Oaep).map_err(|error| error.to_string())
             }
             KeyEncryptionAlgorithm::HpkeP384 => {
-                HpkeKey::from_spki(spki).map(Self::Hpke).map_err(|error| error.to_string())
+                let key = HpkeKey::from_spki(spki).map(Self::Hpke);
+                key.map_err(|error| format!("the document's public key is {error}"))
             }
         };
         key.map_err(|error| {

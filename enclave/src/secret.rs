@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 const LABEL_JOURNAL: &[u8] = b"sekisho v1 subkey journal";
 const LABEL_RECORDS: &[u8] = b"sekisho v1 subkey records";
 const LABEL_RECORD_NAMES: &[u8] = b"sekisho v1 subkey record names";
-const LABEL_AUDIT: &[u8] = b"sekisho v1 subkey audit";
+const LABEL_AUDIT_SIGNATURE: &[u8] = b"sekisho v1 subkey audit signature";
 const LABEL_SESSIONS: &[u8] = b"sekisho v1 subkey sessions";
 
 /// Random bytes in front of every sealed message.
@@ -70,7 +70,8 @@ impl RootKey {
 #[derive(Debug)]
 pub(crate) struct Subkeys {
     pub(crate) journal: JournalKeys,
-    pub(crate) audit: Secret,
+    /// The seed of the key that signs audit blocks.
+    pub(crate) audit_signature: Secret,
     pub(crate) sessions: Secret,
 }
 
@@ -90,7 +91,7 @@ impl Subkeys {
                 records: root.0.derive(LABEL_RECORDS),
                 record_names: root.0.derive(LABEL_RECORD_NAMES),
             },
-            audit: root.0.derive(LABEL_AUDIT),
+            audit_signature: root.0.derive(LABEL_AUDIT_SIGNATURE),
             sessions: root.0.derive(LABEL_SESSIONS),
         }
     }
@@ -212,7 +213,7 @@ mod tests {
     fn subkeys_differ_and_never_print() {
         let subkeys = Subkeys::derive(&RootKey::from_bytes(&[7; 32]));
         assert_ne!(subkeys.journal.entries.expose(), subkeys.journal.records.expose());
-        assert_ne!(subkeys.audit.expose(), subkeys.journal.record_names.expose());
+        assert_ne!(subkeys.audit_signature.expose(), subkeys.journal.record_names.expose());
         assert!(!format!("{subkeys:?}").contains("07"));
     }
 }

@@ -24,6 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https::{self, HttpsError};
 use crate::measurement::{anchors, expectation, parse_pcr};
+use crate::pem;
 use crate::service::folder::write_public;
 use crate::service::identity::{RandomUnavailable, random};
 
@@ -101,8 +102,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// As many bytes as the digest of a nonce would have; the service takes 16 to 64.
 const NONCE_LENGTH: usize = 32;
-/// The columns of a certificate in PEM (RFC 7468 §2).
-const PEM_COLUMNS: usize = 64;
 
 /// A service whose attestation was verified over a connection that ends in it.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ pub(crate) struct AttestedService {
 impl AttestedService {
     /// The authority in PEM: this one certificate, whatever else the service sent.
     pub(crate) fn service_ca_pem(&self) -> String {
-        pem(&self.service_ca)
+        pem::encode("CERTIFICATE", &self.service_ca)
     }
 
     /// Whether the root key came from a file that others can read.
@@ -153,6 +152,11 @@ impl AttestedService {
                 "sequence": self.binding.journal_sequence,
                 "hash": hex::encode(self.binding.journal_hash),
             },
+            "audit": {
+                "sequence": self.binding.audit_sequence,
+                "hash": hex::encode(self.binding.audit_hash),
+                "signature_key": hex::encode(self.binding.audit_signature_key),
+            },
         })
     }
 
@@ -163,10 +167,14 @@ impl AttestedService {
             text.push_str(&format!("  PCR{index:<3} {value}\n"));
         }
         text.push_str(&format!(
-            "  unsealed by {}\n  journal entry {} ({})\n",
+            "  unsealed by {}\n  journal entry {} ({})\n  audit block {} ({})\n  \
+             audit log signed under {}\n",
             self.binding.unseal,
             self.binding.journal_sequence,
             hex::encode(self.binding.journal_hash),
+            self.binding.audit_sequence,
+            hex::encode(self.binding.audit_hash),
+            hex::encode(self.binding.audit_signature_key),
         ));
         if self.document.is_debug() {
             text.push_str(
@@ -258,19 +266,6 @@ fn bind(
     leaf.verify_is_valid_for_subject_name(endpoint.server_name())
         .map_err(|_| ConnectError::Name(endpoint.host().to_owned()))?;
     Ok(binding)
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, certificate);
-    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
-    for (index, character) in base64.chars().enumerate() {
-        if index > 0 && index % PEM_COLUMNS == 0 {
-            text.push('\n');
-        }
-        text.push(character);
-    }
-    text.push_str("\n-----END CERTIFICATE-----\n");
-    text
 }
 
 /// Why a service is not accepted.

@@ -47,6 +47,7 @@ impl Story {
             listen: ([127, 0, 0, 1], 0).into(),
             users: vec![APPLICATION.parse::<User>()?],
             record_traffic: Some(folder.join("carried")),
+            auditor_key: None,
             log: Log::Folder(logs.clone()),
         };
         let service = Service::start(data, options)

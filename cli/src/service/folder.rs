@@ -20,11 +20,27 @@ const DEVELOPMENT_ROOT: &str = "development-root.pem";
 const STORE: &str = "store";
 const CA: &str = "ca.pem";
 const ENVIRONMENT: &str = "env";
+const AUDITOR: &str = "auditor.pem";
+const AUDITOR_PUBLIC: &str = "auditor-public.pem";
+const AUDIT_SIGNATURE_KEY: &str = "audit-signature-key";
 const RUN: &str = "run";
 
 /// Everything that a service may have made in its folder; the marker goes last.
-const OURS: &[&str] =
-    &[ROOT_KEY, CREDENTIALS, PKI, DEVELOPMENT_ROOT, STORE, CA, ENVIRONMENT, RUN, LOCK, MARKER];
+const OURS: &[&str] = &[
+    ROOT_KEY,
+    CREDENTIALS,
+    PKI,
+    DEVELOPMENT_ROOT,
+    STORE,
+    CA,
+    ENVIRONMENT,
+    AUDITOR,
+    AUDITOR_PUBLIC,
+    AUDIT_SIGNATURE_KEY,
+    RUN,
+    LOCK,
+    MARKER,
+];
 
 /// `sun_path` of a Unix socket's address holds 108 bytes with the final NUL (unix(7)).
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -139,6 +155,21 @@ impl Folder {
 
     pub(crate) fn environment(&self) -> PathBuf {
         self.path.join(ENVIRONMENT)
+    }
+
+    /// The auditor's private key, where it was made here.
+    pub(crate) fn auditor(&self) -> PathBuf {
+        self.path.join(AUDITOR)
+    }
+
+    /// The auditor's public key.
+    pub(crate) fn auditor_public(&self) -> PathBuf {
+        self.path.join(AUDITOR_PUBLIC)
+    }
+
+    /// The public key under which the service signs its audit log, as it was last attested.
+    pub(crate) fn audit_signature_key(&self) -> PathBuf {
+        self.path.join(AUDIT_SIGNATURE_KEY)
     }
 
     /// Where the host reaches the worker.

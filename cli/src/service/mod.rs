@@ -1,5 +1,6 @@
 //! A development service: its folder, its two processes, and the proof that they answer.
 
+mod auditor;
 pub(crate) mod channel;
 pub(crate) mod folder;
 pub(crate) mod host;
@@ -17,6 +18,7 @@ use sekisho_attestation::{Expectation, InvalidAnchors, InvalidPcrs, TrustAnchors
 use sekisho_wire::codec::CodecError;
 
 use crate::attest::connect::{self, AttestedService, ConnectError};
+use crate::audit::keys::AuditorKeyError;
 use crate::endpoint::{Endpoint, EndpointError};
 use folder::{Folder, write_private, write_public};
 use host::HostParameters;
@@ -32,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) users: Vec<User>,
     pub(crate) record_traffic: Option<PathBuf>,
+    /// A file with the auditor's public key, to use from now on.
+    pub(crate) auditor_key: Option<PathBuf>,
     pub(crate) log: Log,
 }
 
@@ -60,6 +64,8 @@ impl Service {
         write_public(&folder.development_root(), development.root_pem().as_bytes())
             .map_err(of(folder.development_root()))?;
 
+        let auditor_key = auditor::open(&folder, options.auditor_key.as_deref())?;
+
         let host = HostParameters {
             listen: options.listen,
             worker: folder.worker_socket(),
@@ -81,6 +87,7 @@ impl Service {
                 })
                 .collect(),
             development_pki: development.to_pem(),
+            auditor_key: auditor_key.clone(),
             listen: folder.worker_socket(),
             store: folder.store_socket(),
         };
@@ -91,6 +98,7 @@ impl Service {
             &settings.region.to_string(),
             &settings.account.to_string(),
             development.root_der().to_vec(),
+            auditor_key,
         );
         let attested = connect::attest(
             &endpoint,
@@ -100,6 +108,9 @@ impl Service {
         .await?;
         write_public(&folder.ca(), attested.service_ca_pem().as_bytes())
             .map_err(of(folder.ca()))?;
+        let signature_key = hex::encode(attested.binding.audit_signature_key);
+        write_public(&folder.audit_signature_key(), format!("{signature_key}\n").as_bytes())
+            .map_err(of(folder.audit_signature_key()))?;
         let service = Self { folder, endpoint, attested, credentials, worker, host };
         write_private(&service.folder.environment(), service.environment_file().as_bytes())
             .map_err(of(service.folder.environment()))?;
@@ -203,6 +214,8 @@ pub(crate) enum StartError {
     RootKey { path: PathBuf, source: RootKeyError },
     #[error("{}: {source}", path.display())]
     Credentials { path: PathBuf, source: CredentialsError },
+    #[error(transparent)]
+    Auditor(#[from] AuditorKeyError),
     #[error("the development PKI: {0}")]
     Development(#[from] DevelopmentError),
     #[error("the development root: {0}")]

@@ -24,6 +24,8 @@ pub(crate) struct WorkerParameters {
     pub(crate) credentials: Vec<AccessKey>,
     /// The development root with whose key the emulated NSM signs, PEM.
     pub(crate) development_pki: Zeroizing<String>,
+    /// The auditor's public key, DER.
+    pub(crate) auditor_key: Vec<u8>,
     pub(crate) listen: PathBuf,
     pub(crate) store: PathBuf,
 }
@@ -41,12 +43,14 @@ pub(crate) fn configuration(
     region: &str,
     account: &str,
     caller_root: Vec<u8>,
+    auditor_key: Vec<u8>,
 ) -> BootConfiguration {
     BootConfiguration {
         region: region.to_owned(),
         account: account.to_owned(),
         unseal: UnsealProvider::DevelopmentFile,
         caller_roots: vec![caller_root],
+        auditor_key,
         names: Vec::new(),
     }
 }
@@ -61,8 +65,16 @@ async fn serve(
     child: Child,
     parent: ParentGone,
 ) -> Result<(), Ended> {
-    let WorkerParameters { region, account, root_key, credentials, development_pki, listen, store } =
-        parameters;
+    let WorkerParameters {
+        region,
+        account,
+        root_key,
+        credentials,
+        development_pki,
+        auditor_key,
+        listen,
+        store,
+    } = parameters;
     let address = Address::Unix { path: listen };
     let store = Address::Unix { path: store };
     let caged = Cage::around(&address, &store)
@@ -78,7 +90,12 @@ async fn serve(
         })
         .collect();
     let boot = Boot {
-        configuration: configuration(&region, &account, development.root_der().to_vec()),
+        configuration: configuration(
+            &region,
+            &account,
+            development.root_der().to_vec(),
+            auditor_key,
+        ),
         nsm: Arc::new(development.worker_nsm()),
         root_key: Some(RootKey::from_bytes(&root_key)),
         credentials,

@@ -1,15 +1,22 @@
 //! The log against a host that loses, changes and reorders it.
 
 use super::*;
-use crate::secret::{RootKey, Subkeys};
+use crate::hpke::Fixed;
+use crate::probe::{ReadError, auditor, read_audit_log};
+use crate::secret::{RootKey, Secret, Subkeys};
 use crate::storage::opponent::Opponent;
 
 fn root() -> RootKey {
     RootKey::from_bytes(&[1; 32])
 }
 
+fn sealer() -> BlockSealer {
+    let seed = Subkeys::derive(&root()).audit_signature;
+    BlockSealer::new(auditor().unwrap().public_key(), &seed).unwrap()
+}
+
 async fn open(opponent: &Opponent) -> AuditLog {
-    AuditLog::open(opponent.client(), Subkeys::derive(&root()).audit).await.unwrap()
+    AuditLog::open(opponent.client(), sealer(), None).await.unwrap()
 }
 
 async fn record(log: &AuditLog, request_id: &str) -> Result<(), Unrecorded> {
@@ -18,7 +25,7 @@ async fn record(log: &AuditLog, request_id: &str) -> Result<(), Unrecorded> {
     log.record(Outcome { entry, response }).await.map(|_| ())
 }
 
-async fn read(opponent: &Opponent) -> Result<Vec<String>, AuditError> {
+async fn read(opponent: &Opponent) -> Result<Vec<String>, ReadError> {
     let entries = read_audit_log(&opponent.client(), &root()).await?;
     Ok(entries.into_iter().map(|entry| entry.request_id).collect())
 }
@@ -93,17 +100,34 @@ async fn changed_dropped_and_reordered_blocks_show() {
     }
     let good = opponent.held().audit.clone();
 
+    let fault = async || match read(&opponent).await {
+        Err(ReadError::Log(AuditError::Fault(fault))) => fault,
+        other => panic!("{other:?}"),
+    };
     opponent.held().audit.get_mut(&2).unwrap()[40] ^= 1;
-    let changed = read(&opponent).await;
-    assert!(matches!(changed, Err(AuditError::BlockDoesNotOpen { sequence: 2 })));
+    assert_eq!(fault().await, AuditFault::BadSignature { sequence: 2 });
 
     opponent.held().audit = good.clone();
     opponent.held().audit.insert(2, good[&3].clone());
-    assert!(read(&opponent).await.is_err());
+    assert_eq!(fault().await, AuditFault::Gap { expected: 2, found: 3 });
+
+    opponent.held().audit = good.clone();
+    opponent.held().audit.insert(3, good[&2].clone());
+    assert_eq!(fault().await, AuditFault::Repeated { expected: 3, found: 2 });
 
     opponent.held().audit = good.clone();
     opponent.held().audit.remove(&2);
     assert!(read(&opponent).await.is_err());
+
+    // Signed, for the same place, but of another history.
+    let other = Opponent::default();
+    let log = open(&other).await;
+    for id in ["1", "2", "3"] {
+        record(&log, id).await.unwrap();
+    }
+    opponent.held().audit = good.clone();
+    opponent.held().audit.insert(3, other.held().audit[&3].clone());
+    assert_eq!(fault().await, AuditFault::NotLinked { sequence: 3 });
 }
 
 /// What the journal names must be there at the next boot, and be the same.
@@ -116,15 +140,39 @@ async fn a_log_that_lost_a_named_block_shows() {
     let named = log.newest().current().unwrap();
     assert_eq!(named.sequence, 2);
     record(&log, "3").await.unwrap();
-    let store = opponent.client();
-    AuditLog::check_holds(&store, named).await.unwrap();
+    drop(log);
+    let boot = async |named| AuditLog::open(opponent.client(), sealer(), Some(named)).await;
+    boot(named).await.unwrap();
 
+    let good = opponent.held().audit.clone();
     opponent.held().audit.get_mut(&2).unwrap()[40] ^= 1;
-    let changed = AuditLog::check_holds(&store, named).await;
-    assert!(matches!(changed, Err(AuditError::ChainBroken { sequence: 2 })));
+    let changed = boot(named).await.err();
+    assert!(matches!(changed, Some(AuditError::OtherThanNamed { sequence: 2 })), "{changed:?}");
     opponent.held().audit.split_off(&2);
-    let cut = AuditLog::check_holds(&store, named).await;
-    assert!(matches!(cut, Err(AuditError::CutShort)));
+    let cut = boot(named).await.err();
+    assert!(matches!(cut, Some(AuditError::CutShort)), "{cut:?}");
+    opponent.held().audit.clear();
+    assert!(matches!(boot(named).await.err(), Some(AuditError::CutShort)));
+
+    // The end is checked too: by its signature, its number and its predecessor.
+    opponent.held().audit = good.clone();
+    opponent.held().audit.get_mut(&3).unwrap()[200] ^= 1;
+    let changed = boot(named).await.err();
+    let expected = AuditFault::BadSignature { sequence: 3 };
+    assert!(matches!(changed, Some(AuditError::Fault(fault)) if fault == expected), "{changed:?}");
+    opponent.held().audit.insert(3, good[&2].clone());
+    let moved = boot(named).await.err();
+    let expected = AuditFault::Misnumbered { sequence: 2, record: 3 };
+    assert!(matches!(moved, Some(AuditError::Fault(fault)) if fault == expected), "{moved:?}");
+}
+
+/// Blocks were sealed under a key of the root once.
+#[tokio::test]
+async fn a_log_of_the_old_format_is_told() {
+    let opponent = Opponent::default();
+    opponent.held().audit.insert(1, vec![7; 300]);
+    let error = AuditLog::open(opponent.client(), sealer(), None).await.err().unwrap();
+    assert!(error.to_string().contains("sekisho dev --reset"), "{error}");
 }
 
 #[tokio::test]
@@ -162,4 +210,103 @@ async fn a_failure_with_blocks_behind_it_loses_and_repeats_nothing() {
         assert_eq!(kept.contains(&"first".to_owned()), swallowed);
         assert!(behind.is_err() || kept.contains(&"behind".to_owned()));
     }
+}
+
+#[tokio::test]
+async fn only_the_auditor_opens_and_nobody_else_signs() {
+    let opponent = Opponent::default();
+    let log = open(&opponent).await;
+    record(&log, "1").await.unwrap();
+    let bytes = opponent.held().audit[&1].clone();
+    let block = AuditBlock::parse(&bytes).unwrap();
+    let key = log.signature_key();
+    block.verify(&key).unwrap();
+    assert_eq!(block.open(&mut auditor().unwrap()).unwrap()[0].request_id, "1");
+    let mut other = AuditorPrivateKey::generate().unwrap();
+    assert_eq!(block.open(&mut other), Err(Unreadable::OtherAuditor));
+
+    // Whoever knows the auditor's public key can make a block that opens, but not sign it.
+    let own = Secret::from_bytes(&[9; 32]);
+    let mut forger = BlockSealer::new(auditor().unwrap().public_key(), &own).unwrap();
+    let entry = codec::encode(&AuditEntry::default()).unwrap();
+    let content = codec::encode(&vec![ByteBuf::from(entry)]).unwrap();
+    let forged = forger.seal(1, BlobHash::GENESIS, &content).unwrap().bytes;
+    let forged = AuditBlock::parse(&forged).unwrap();
+    assert_eq!(forged.open(&mut auditor().unwrap()).unwrap().len(), 1);
+    assert_eq!(forged.verify(&key), Err(AuditFault::BadSignature { sequence: 1 }));
+}
+
+#[tokio::test]
+async fn every_changed_byte_and_every_cut_shows() {
+    let opponent = Opponent::default();
+    let log = open(&opponent).await;
+    record(&log, "1").await.unwrap();
+    let good = opponent.held().audit[&1].clone();
+    let holds = |bytes: &[u8]| {
+        AuditBlock::parse(bytes).is_ok_and(|block| block.verify(&log.signature_key()).is_ok())
+    };
+    assert!(holds(&good));
+    for position in 0..good.len() {
+        let mut changed = good.clone();
+        changed[position] ^= 1;
+        assert!(!holds(&changed), "byte {position}");
+        assert!(!holds(&good[..position]), "cut {position}");
+    }
+    assert!(!holds(&[good.as_slice(), &[0]].concat()));
+}
+
+/// No nonce comes twice under a key, and an epoch ends.
+#[test]
+fn numbers_count_up_within_an_epoch() {
+    let mut sealer = sealer();
+    let header = |sealed: SealedBlock| {
+        let block = AuditBlock::parse(&sealed.bytes).unwrap();
+        (block.number(), *block.encapsulated)
+    };
+    let mut seal = || header(sealer.seal(5, BlobHash::GENESIS, b"").unwrap());
+    let ((first, epoch), (second, same)) = (seal(), seal());
+    assert_eq!((first, second, epoch), (0, 1, same));
+    sealer.begin_with(&mut Fixed(0x22), (1 << 16) - 1);
+    let mut seal = || header(sealer.seal(5, BlobHash::GENESIS, b"").unwrap());
+    let ((last, old), (first, new)) = (seal(), seal());
+    assert_eq!((last, first), (0xffff, 0));
+    assert_ne!(old, new);
+}
+
+fn documented(name: &str) -> String {
+    let document = include_str!("../../../docs/audit.md");
+    let block = document.split(&format!("```{name}\n")).nth(1).unwrap();
+    block.split("```").next().unwrap().split_whitespace().collect()
+}
+
+/// The vector of docs/audit.md, which an independent implementation made again and opened.
+#[test]
+fn test_vector() {
+    let seed = Secret::from_bytes(&[0x44; 32]);
+    let mut auditor = auditor().unwrap();
+    let mut sealer = BlockSealer::new(auditor.public_key(), &seed).unwrap();
+    assert_eq!(sealer.public().to_string(), documented("signature-key"));
+    assert_eq!(hex::encode(auditor.public_key()), documented("spki"));
+    let entry = AuditEntry {
+        time: 1_768_478_400_000,
+        request_id: "7f3c2a5e-0000-4000-8000-000000000001".into(),
+        operation: "Decrypt".into(),
+        principal: "arn:aws:iam::111122223333:user/alice".into(),
+        access_key_id: "AKIAEXAMPLE".into(),
+        encryption_context: vec![("purpose".into(), "kiosk".into())],
+        error: Some("AccessDeniedException".into()),
+        reason: Some("no statement allows it".into()),
+        ..AuditEntry::default()
+    };
+    let entry = ByteBuf::from(codec::encode(&entry).unwrap());
+    sealer.begin_with(&mut Fixed(0x22), 7);
+    let previous = BlobHash::from_bytes([0x55; 32]);
+    let sealed = sealer.seal(42, previous, &codec::encode(&vec![entry]).unwrap()).unwrap();
+    assert_eq!(hex::encode(&sealed.bytes), documented("block"));
+    assert_eq!(hex::encode(sealed.hash.as_bytes()), documented("hash"));
+    let block = AuditBlock::parse(&sealed.bytes).unwrap();
+    block.verify(&sealer.public()).unwrap();
+    assert_eq!((block.sequence(), block.previous()), (42, &[0x55; 32]));
+    let opened = block.open(&mut auditor).unwrap();
+    assert_eq!(opened[0].reason.as_deref(), Some("no statement allows it"));
 }

@@ -4,7 +4,10 @@
 
 pub mod parsers;
 
-use crate::audit::{AuditEntry, AuditLog, Outcome};
+use crate::audit::{
+    AuditChain, AuditEntry, AuditError, AuditLog, AuditorPrivateKey, BlockSealer,
+    InvalidAuditorKey, Outcome, SealerError, Unreadable,
+};
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::keys::Key;
@@ -16,6 +19,7 @@ use crate::storage::checkpoint::Checkpoint;
 use crate::storage::journal::{Cadence, Journal, JournalError, Write};
 use crate::storage::record::RecordId;
 use sekisho_attestation::TrustAnchors;
+use sekisho_wire::store::Store;
 use sekisho_wire::{Address, StoreClient};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -27,6 +31,71 @@ pub type Reached = (u64, [u8; 32]);
 
 fn reached(checkpoint: Checkpoint) -> Reached {
     (checkpoint.sequence, *checkpoint.hash.as_bytes())
+}
+
+/// The private key of an auditor that everybody knows: DeriveKeyPair (RFC 9180 §7.1.3) of
+/// `33` × 48, as in docs/audit.md.
+const AUDITOR: &[u8; 48] = b"\xb7\x69\x55\x3f\x76\xb3\x76\xde\x82\x47\x89\xaf\x4e\x4d\x81\x17\
+    \x80\xfc\xcb\x0a\x75\x2d\xc2\xbb\x51\x24\xd0\x56\xa2\xfc\x66\xe7\
+    \xbd\xb7\x23\x83\x10\x2e\x07\xaa\xaf\x2b\xf4\x54\xc3\xc7\xbc\xbb";
+
+/// The auditor of logs that are written here.
+///
+/// # Errors
+/// None.
+pub fn auditor() -> Result<AuditorPrivateKey, InvalidAuditorKey> {
+    AuditorPrivateKey::from_scalar(AUDITOR)
+}
+
+fn sealer(root: &RootKey) -> Result<BlockSealer, SealerError> {
+    let auditor = auditor().map_err(|_| SealerError::Auditor)?;
+    BlockSealer::new(auditor.public_key(), &Subkeys::derive(root).audit_signature)
+}
+
+/// Why an audit log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store, or the chain.
+    #[error(transparent)]
+    Log(#[from] AuditError),
+    /// The auditor's key.
+    #[error(transparent)]
+    Auditor(#[from] InvalidAuditorKey),
+    /// A block's content.
+    #[error("audit block {sequence}: {reason}")]
+    Block {
+        /// Its number.
+        sequence: u64,
+        /// Why.
+        reason: Unreadable,
+    },
+}
+
+/// Reads a whole log that is for [`auditor`], and checks its chain and signatures.
+///
+/// # Errors
+/// [`ReadError`], where the host changed, dropped or reordered a block; a log cut at its end is
+/// not noticed here.
+pub async fn read_audit_log(
+    store: &StoreClient,
+    root: &RootKey,
+) -> Result<Vec<AuditEntry>, ReadError> {
+    const PAGE: u32 = 256;
+    let mut auditor = auditor()?;
+    let signed_by = sealer(root).map_err(AuditError::from)?.public();
+    let (mut chain, mut entries) = (AuditChain::new(Some(signed_by)), Vec::new());
+    loop {
+        let page = store.audit(chain.expected(), PAGE).await.map_err(AuditError::from)?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        for (record, bytes) in page {
+            let block = chain.follow(record, &bytes).map_err(AuditError::from)?;
+            let sequence = block.sequence();
+            let opened = block.open(&mut auditor);
+            entries.extend(opened.map_err(|reason| ReadError::Block { sequence, reason })?);
+        }
+    }
 }
 
 /// Journal and audit log, with records of any content.
@@ -50,7 +119,7 @@ impl Storage {
         let store = StoreClient::dial(store);
         let cadence = Cadence { entries, rows };
         let (journal, audit) =
-            boot::open_storage(store, subkeys.journal, subkeys.audit, cadence).await?;
+            boot::open_storage(store, subkeys.journal, sealer(root)?, cadence).await?;
         Ok(Self { journal, audit })
     }
 
@@ -119,11 +188,13 @@ impl Keys {
     /// # Errors
     /// What a boot would fail with.
     pub async fn boot(store: Address, root: &RootKey) -> Result<Self, BootError> {
+        let auditor_key = auditor().map_err(|_| SealerError::Auditor)?.public_key().to_vec();
         let configuration = BootConfiguration {
             region: "eu-central-1".into(),
             account: "111122223333".into(),
             unseal: UnsealProvider::Nothing,
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
+            auditor_key,
             names: Vec::new(),
         };
         let store = StoreClient::dial(store);

@@ -3,7 +3,8 @@
 use super::model::Model;
 use super::worker::ROOT;
 use super::{Options, Random};
-use sekisho_enclave::{AuditError, RootKey, read_audit_log};
+use sekisho_enclave::probe::{ReadError, read_audit_log};
+use sekisho_enclave::{AuditError, RootKey};
 use sekisho_wire::{Address, StoreClient};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -210,7 +211,7 @@ impl Run {
                 match read_audit_log(&store, &RootKey::from_bytes(&ROOT)).await {
                     Ok(entries) => return entries,
                     // The host is only just starting.
-                    Err(AuditError::Store(_)) if started.elapsed() < SOON => {}
+                    Err(ReadError::Log(AuditError::Store(_))) if started.elapsed() < SOON => {}
                     Err(error) => panic!("{error}; the store is in {}", self.keep().display()),
                 }
             }

@@ -1,0 +1,138 @@
+//! Makes blocks: encrypts to the auditor, signs as the service.
+//!
+//! The auditor's key is used once an *epoch*: one encapsulation, from whose context the key of
+//! all its blocks is exported. So a block costs one AES-256-GCM and one Ed25519 signature, and the
+//! worker itself can read none that it wrote before the epoch.
+
+use super::block::{
+    AuditSignatureKey, EXPORTER_CONTEXT, HEADER_LENGTH, INFO, MAGIC, SIGNATURE_LENGTH, nonce,
+    signed_message,
+};
+use crate::hpke::{Encapsulated, HpkeKey};
+use crate::secret::Secret;
+use crate::storage::record::BlobHash;
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// Blocks of one epoch. Nonces count up within it, so none comes twice; 2^16 blocks of 64 KiB stay
+/// far below what one AES-256-GCM key may carry, and make an encapsulation's millisecond cost
+/// nothing.
+const EPOCH_BLOCKS: u32 = 1 << 16;
+
+/// The one maker of a service's blocks.
+pub(crate) struct BlockSealer {
+    auditor: HpkeKey,
+    signature: Ed25519KeyPair,
+    public: AuditSignatureKey,
+    epoch: Option<Epoch>,
+}
+
+struct Epoch {
+    encapsulated: Encapsulated,
+    cipher: Aes256Gcm,
+    /// The number of the next block. It also counts blocks that the host never kept.
+    next: u32,
+}
+
+/// A block on its way to the host.
+pub(super) struct SealedBlock {
+    pub(super) bytes: Vec<u8>,
+    pub(super) hash: BlobHash,
+}
+
+impl BlockSealer {
+    /// For the auditor with this SubjectPublicKeyInfo, signing with the key of `seed`.
+    pub(crate) fn new(auditor: &[u8], seed: &Secret) -> Result<Self, SealerError> {
+        let auditor = HpkeKey::from_spki(auditor).map_err(|_| SealerError::Auditor)?;
+        let signature = Ed25519KeyPair::from_seed_unchecked(seed.expose())
+            .map_err(|_| SealerError::SignatureKey)?;
+        let public = signature.public_key().as_ref().try_into();
+        let public = AuditSignatureKey::from_bytes(public.map_err(|_| SealerError::SignatureKey)?);
+        Ok(Self { auditor, signature, public, epoch: None })
+    }
+
+    pub(crate) fn public(&self) -> AuditSignatureKey {
+        self.public
+    }
+
+    /// Makes block `sequence` after the one with the hash `previous`.
+    pub(super) fn seal(
+        &mut self,
+        sequence: u64,
+        previous: BlobHash,
+        plaintext: &[u8],
+    ) -> Result<SealedBlock, SealerError> {
+        let auditor = self.auditor.identifier;
+        let Self { signature, epoch, .. } = self;
+        let epoch = match epoch {
+            Some(epoch) if epoch.next < EPOCH_BLOCKS => epoch,
+            over => over.insert(Epoch::begin(&self.auditor)?),
+        };
+        let number = epoch.next;
+        // Counted before anything can fail: a nonce is never used twice.
+        epoch.next = epoch.next.saturating_add(1);
+
+        let mut bytes = Vec::with_capacity(HEADER_LENGTH + plaintext.len() + 16 + SIGNATURE_LENGTH);
+        bytes.extend(MAGIC);
+        bytes.extend(sequence.to_be_bytes());
+        bytes.extend(previous.as_bytes());
+        bytes.extend(auditor);
+        bytes.extend(epoch.encapsulated);
+        bytes.extend(number.to_be_bytes());
+        let payload = Payload { msg: plaintext, aad: &bytes };
+        let ciphertext =
+            epoch.cipher.encrypt(&nonce(number), payload).map_err(|_| SealerError::Seal)?;
+        bytes.extend(ciphertext);
+
+        let mut hasher = Sha256::new_with_prefix(&bytes);
+        let digest = hasher.clone().finalize().into();
+        let signature =
+            signature.try_sign(&signed_message(&digest)).map_err(|_| SealerError::Sign)?;
+        hasher.update(signature.as_ref());
+        bytes.extend(signature.as_ref());
+        Ok(SealedBlock { bytes, hash: BlobHash::from_bytes(hasher.finalize().into()) })
+    }
+
+    /// With an epoch whose encapsulation is known: for the test vector.
+    #[cfg(test)]
+    pub(super) fn begin_with(&mut self, random: &mut crate::hpke::Fixed, next: u32) {
+        let exported = self.auditor.export_with(INFO, EXPORTER_CONTEXT, random);
+        let (encapsulated, key) = exported.unwrap();
+        self.epoch = Some(Epoch { encapsulated, cipher: cipher(&key), next });
+    }
+}
+
+impl Epoch {
+    fn begin(auditor: &HpkeKey) -> Result<Self, SealerError> {
+        let exported = auditor.export(INFO, EXPORTER_CONTEXT);
+        let (encapsulated, key) = exported.map_err(|_| SealerError::Seal)?;
+        Ok(Self { encapsulated, cipher: cipher(&key), next: 0 })
+    }
+}
+
+pub(super) fn cipher(key: &Secret) -> Aes256Gcm {
+    Aes256Gcm::new(key.expose().into())
+}
+
+/// Why there is no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SealerError {
+    /// The boot configuration's key for the auditor.
+    #[error(
+        "the auditor's key is not a P-384 key in DER SubjectPublicKeyInfo form with a named curve \
+         and an uncompressed point"
+    )]
+    Auditor,
+    /// No key to sign with.
+    #[error("the audit signature key cannot be made")]
+    SignatureKey,
+    /// The random generator or HPKE failed.
+    #[error("a block cannot be encrypted to the auditor")]
+    Seal,
+    /// AWS-LC failed.
+    #[error("a block cannot be signed")]
+    Sign,
+}
