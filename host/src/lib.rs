@@ -4,7 +4,8 @@
 //! carries is TLS that ends in the worker, what it keeps was sealed there.
 //!
 //! [`run`] is the whole of it: a relay from TCP to the worker ([`sekisho_wire::Address`]), and a
-//! [`RedbStore`] that the worker dials. Host and worker start in any order.
+//! [`RedbStore`] that the worker dials. Host and worker start in any order. [`AuditReader`] is for
+//! whoever wants to look at the audit log's sealed blocks beside it.
 
 mod limits;
 mod record;
@@ -14,4 +15,4 @@ mod store;
 
 pub use limits::raise_open_files_limit;
 pub use service::{Config, HostError, run};
-pub use store::{OpenError, RedbStore};
+pub use store::{AuditItem, AuditReader, OpenError, RedbStore};

@@ -10,7 +10,10 @@
 
 mod audit;
 mod journal;
+mod reader;
 mod segment;
+
+pub use reader::{AuditItem, AuditReader};
 
 use std::io;
 use std::path::{Path, PathBuf};

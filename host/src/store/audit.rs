@@ -251,10 +251,11 @@ struct Index {
     last: u64,
 }
 
+/// A file of the log.
 #[derive(Clone, Copy)]
-struct Segment {
-    first: u64,
-    length: u64,
+pub(super) struct Segment {
+    pub(super) first: u64,
+    pub(super) length: u64,
 }
 
 impl Segments {
@@ -334,11 +335,11 @@ pub(super) fn store_error(error: &io::Error) -> StoreError {
     }
 }
 
-fn segment_path(folder: &Path, first: u64) -> PathBuf {
+pub(super) fn segment_path(folder: &Path, first: u64) -> PathBuf {
     folder.join(format!("{first:020}.audit"))
 }
 
-fn list_segments(folder: &Path) -> io::Result<Vec<Segment>> {
+pub(super) fn list_segments(folder: &Path) -> io::Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for file in fs::read_dir(folder)? {
         let file = file?;

@@ -9,14 +9,14 @@
 //! written; whether anyone changed a record is for the worker to tell, who sealed it. The zeros are
 //! space for further records, which are numbered from 1.
 
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use sekisho_wire::store::MAX_AUDIT_RECORD;
 
 /// What each segment starts with.
 pub(super) const MAGIC: &[u8; 8] = b"SKAUDIT1";
 
-const HEAD_LENGTH: u64 = 4 + 4 + 8;
+pub(super) const HEAD_LENGTH: u64 = 4 + 4 + 8;
 
 /// Appends a record to what will be written.
 pub(super) fn encode_record(sequence: u64, record: &[u8], out: &mut Vec<u8>) {
@@ -59,6 +59,13 @@ impl<R: Read + Seek> SegmentReader<R> {
         Ok((magic == *MAGIC).then_some(Self { reader, offset, length }))
     }
 
+    /// Reads on at `offset`, just behind a record that was good or behind the magic number.
+    pub(super) fn resume(reader: R, offset: u64, length: u64) -> io::Result<Self> {
+        let mut reader = BufReader::new(reader);
+        reader.seek(SeekFrom::Start(offset))?;
+        Ok(Self { reader, offset, length })
+    }
+
     /// How many bytes were good so far.
     pub(super) fn offset(&self) -> u64 {
         self.offset
@@ -68,7 +75,7 @@ impl<R: Read + Seek> SegmentReader<R> {
     /// without a look at their checksums.
     pub(super) fn next_from(&mut self, from: u64) -> io::Result<Next> {
         loop {
-            let left = self.length - self.offset;
+            let left = self.length.saturating_sub(self.offset);
             if left == 0 {
                 return Ok(Next::End);
             }
