@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::checkpoints::{Memory, Report};
 use crate::failure::Failure;
 use crate::service::folder::{Folder, Wanted};
 use crate::service::identity::{Account, Region, User};
@@ -108,11 +109,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         auditor_key: arguments.auditor_key,
         log: Log::Stderr,
     };
+    // Before the service is asked.
+    let memory = Memory::open();
     let mut service = tokio::select! {
         service = Service::start(folder, options) => service.map_err(Failure::failed)?,
         () = &mut stopped => return Ok(()),
     };
-    announce(&service, arguments.json).map_err(Failure::failed)?;
+    let checkpoints = Report::of(memory, &service.attested().served(service.endpoint()));
+    checkpoints.warn();
+    announce(&service, &checkpoints, arguments.json).map_err(Failure::failed)?;
 
     tokio::select! {
         error = service.failed() => {
@@ -124,10 +129,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn announce(service: &Service, as_json: bool) -> io::Result<()> {
+fn announce(service: &Service, checkpoints: &Report, as_json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if as_json {
-        serde_json::to_writer(&mut out, &ready(service))?;
+        serde_json::to_writer(&mut out, &ready(service, checkpoints))?;
         writeln!(out)?;
     } else {
         out.write_all(text(service).as_bytes())?;
@@ -135,7 +140,7 @@ fn announce(service: &Service, as_json: bool) -> io::Result<()> {
     out.flush()
 }
 
-fn ready(service: &Service) -> serde_json::Value {
+fn ready(service: &Service, checkpoints: &Report) -> serde_json::Value {
     let folder = service.folder();
     let settings = folder.settings();
     let attested = service.attested();
@@ -157,6 +162,7 @@ fn ready(service: &Service) -> serde_json::Value {
         "development_root": folder.development_root(),
         "ca": folder.ca(),
         "attestation": attested.to_json(),
+        "rollback": checkpoints.to_json(),
         "development": true,
     })
 }

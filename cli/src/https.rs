@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, header};
+use hyper::{HeaderMap, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
@@ -40,8 +40,10 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    leaf: CertificateDer<'static>,
+    /// The TLS leaf of this connection, DER.
+    pub(crate) leaf: CertificateDer<'static>,
 }
 
 /// GETs `path` from `endpoint` over a fresh connection.
@@ -98,6 +100,7 @@ async fn exchange(
     let connection = tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();
+    let headers = response.headers().clone();
     let body = Limited::new(response.into_body(), limit)
         .collect()
         .await
@@ -105,7 +108,7 @@ async fn exchange(
         .to_bytes();
     drop(sender);
     connection.abort();
-    Ok(Reply { status, body, leaf })
+    Ok(Reply { status, headers, body, leaf })
 }
 
 fn configuration() -> Result<ClientConfig, rustls::Error> {

@@ -3,6 +3,7 @@
 mod attest;
 mod audit;
 mod aws;
+mod checkpoints;
 mod demo;
 mod dev;
 mod dev_document;

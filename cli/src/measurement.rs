@@ -18,6 +18,39 @@ pub(crate) fn parse_pcr(text: &str) -> Result<(u8, PcrValue), String> {
     Ok((index.get(), value))
 }
 
+/// Whom to trust for an attestation, and for which code.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Trust {
+    /// A register and the value that it must have, 96 hexadecimal digits; repeatable.
+    #[arg(long = "pcr", value_name = "N=HEX", value_parser = parse_pcr)]
+    pcrs: Vec<(u8, PcrValue)>,
+
+    /// Accept any code, as long as the document is genuine.
+    #[arg(long)]
+    any_measurement: bool,
+
+    /// Accept an enclave in debug mode, whose measurements prove nothing.
+    #[arg(long)]
+    allow_debug: bool,
+
+    /// A root to trust instead of AWS's, PEM or DER; repeatable.
+    #[arg(long = "root", value_name = "FILE")]
+    roots: Vec<PathBuf>,
+}
+
+impl Trust {
+    /// The code that is expected.
+    pub(crate) fn expectation(&self) -> Result<Expectation, Failure> {
+        let expectation = expectation(&self.pcrs, self.any_measurement)?;
+        Ok(if self.allow_debug { expectation.allow_debug() } else { expectation })
+    }
+
+    /// The roots.
+    pub(crate) fn anchors(&self) -> Result<TrustAnchors, Failure> {
+        anchors(&self.roots)
+    }
+}
+
 /// The expectation that `--pcr` and `--any-measurement` make; without either there is none.
 pub(crate) fn expectation(
     pcrs: &[(u8, PcrValue)],

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use running::{SEKISHO, Service, folder, run, venv, words};
+use running::{SEKISHO, STATE, Service, folder, run, venv, words};
 use serde_json::Value;
 
 fn connect(endpoint: &str, out: &Path, arguments: &[&str]) -> Output {
@@ -16,6 +16,7 @@ fn connect(endpoint: &str, out: &Path, arguments: &[&str]) -> Output {
         .args(["attest", "connect", endpoint, "--ca-out"])
         .arg(out)
         .args(arguments)
+        .env("XDG_STATE_HOME", STATE)
         .output()
         .expect("sekisho runs")
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use running::{SEKISHO, Service, folder, kill, run, words};
+use running::{SEKISHO, STATE, Service, folder, kill, run, words};
 
 /// A `sekisho dev` that is to end by itself.
 fn dev(data: &Path, arguments: &[&str]) -> Output {
@@ -18,6 +18,7 @@ fn dev(data: &Path, arguments: &[&str]) -> Output {
         .args(["dev", "--data-dir"])
         .arg(data)
         .args(arguments)
+        .env("XDG_STATE_HOME", STATE)
         .output()
         .expect("sekisho runs")
 }
@@ -83,6 +84,7 @@ fn it_says_that_it_proves_nothing_about_hardware() {
     let child = Command::new(SEKISHO)
         .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(data.path())
+        .env("XDG_STATE_HOME", STATE)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("sekisho dev starts");
@@ -132,6 +134,7 @@ fn the_end_of_either_process_is_told() {
         let child = Command::new(SEKISHO)
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
+            .env("XDG_STATE_HOME", STATE)
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .spawn()

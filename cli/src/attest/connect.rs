@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use sekisho_attestation::{
-    Expectation, PcrValue, Rejection, Timestamp, TrustAnchors, VerifiedDocument, Verifier,
+    Expectation, Rejection, Timestamp, TrustAnchors, VerifiedDocument, Verifier,
 };
 use sekisho_enclave::{AttestationBinding, UnsealProvider};
 use serde::Deserialize;
@@ -20,10 +20,11 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::checkpoints::{Checkpoint, Memory, MemoryError, Report, Served};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https::{self, HttpsError};
-use crate::measurement::{anchors, expectation, parse_pcr};
+use crate::measurement::Trust;
 use crate::pem;
 use crate::service::folder::write_public;
 use crate::service::identity::{RandomUnavailable, random};
@@ -37,6 +38,13 @@ Examples:
   A service of `sekisho dev`, which proves nothing about hardware:
     sekisho attest connect https://127.0.0.1:8443 --any-measurement \\
       --root ~/.local/share/sekisho/dev/development-root.pem --ca-out ca.pem
+
+  In a pipeline: never go back behind what was seen, here or in an earlier job:
+    sekisho attest connect https://kms.example:8443 --pcr 0=3f0a… --ca-out ca.pem \\
+      --fail-on-rollback --min-checkpoint 1093-8c5f…
+
+The highest checkpoints of each service are kept in sekisho/checkpoints.json under XDG_STATE_HOME
+or ~/.local/state, so that a service that was set back to an older copy of its storage shows.
 
 Exit status: 0 verified, 1 refused, 2 wrong usage.";
 
@@ -53,21 +61,22 @@ pub(crate) struct Arguments {
     #[arg(value_name = "https://HOST[:PORT]")]
     endpoint: Endpoint,
 
-    /// A register and the value that it must have, 96 hexadecimal digits; repeatable.
-    #[arg(long = "pcr", value_name = "N=HEX", value_parser = parse_pcr)]
-    pcrs: Vec<(u8, PcrValue)>,
+    #[command(flatten)]
+    trust: Trust,
 
-    /// Accept any code, as long as the document is genuine.
+    /// The service's journal must be at this checkpoint or later: what an earlier run printed, or
+    /// what the header x-sekisho-checkpoint of an answer said.
+    #[arg(long, value_name = "SEQUENCE-HASH")]
+    min_checkpoint: Option<Checkpoint>,
+
+    /// Refuse a service that is behind what this machine has seen of it, or that another one has
+    /// taken the place of, instead of warning.
     #[arg(long)]
-    any_measurement: bool,
+    fail_on_rollback: bool,
 
-    /// Accept an enclave in debug mode, whose measurements prove nothing.
-    #[arg(long)]
-    allow_debug: bool,
-
-    /// A root to trust instead of AWS's, PEM or DER; repeatable.
-    #[arg(long = "root", value_name = "FILE")]
-    roots: Vec<PathBuf>,
+    /// Take the service's state as it is now for the one to compare with, whatever was seen.
+    #[arg(long, conflicts_with = "fail_on_rollback")]
+    accept_rollback: bool,
 
     /// Where to write the service's certificate authority, in PEM.
     #[arg(long, value_name = "FILE")]
@@ -80,24 +89,71 @@ pub(crate) struct Arguments {
 
 /// Connects, verifies and writes the authority.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let mut expectation = expectation(&arguments.pcrs, arguments.any_measurement)?;
-    if arguments.allow_debug {
-        expectation = expectation.allow_debug();
-    }
-    let anchors = anchors(&arguments.roots)?;
-    let service = attest(&arguments.endpoint, anchors, expectation)
+    let (expectation, anchors) = (arguments.trust.expectation()?, arguments.trust.anchors()?);
+    let endpoint = &arguments.endpoint;
+    // Before the service is asked.
+    let memory = Memory::open();
+    let service = attest(endpoint, anchors, expectation)
         .await
-        .map_err(|error| Failure::failed(format_args!("{}: {error}", arguments.endpoint)))?;
+        .map_err(|error| Failure::failed(format_args!("{endpoint}: {error}")))?;
+    let served = service.served(endpoint);
+    if let Some(wanted) = arguments.min_checkpoint {
+        check_reached(wanted, served.journal)?;
+    }
+    let report = compare(&arguments, memory, &served)?;
     let out = &arguments.ca_out;
     write_public(out, service.service_ca_pem().as_bytes())
         .map_err(|error| Failure::failed(format_args!("{}: {error}", out.display())))?;
+    report.warn();
     if arguments.json {
-        println!("{}", service.to_json());
+        let mut found = service.to_json();
+        if let Some(members) = found.as_object_mut() {
+            members.insert("rollback".into(), report.to_json());
+        }
+        println!("{found}");
     } else {
         print!("{}", service.to_text());
         println!("its authority is in {}", out.display());
     }
     Ok(())
+}
+
+/// Refuses a service whose journal has not come as far as `wanted`, or not by the same way.
+fn check_reached(wanted: Checkpoint, served: Option<Checkpoint>) -> Result<(), Failure> {
+    let reached =
+        served.is_some_and(|served| served.sequence > wanted.sequence || served == wanted);
+    if reached {
+        return Ok(());
+    }
+    let served = served.map_or_else(|| "nothing: it is sealed".into(), |at| at.to_string());
+    let reason = format!("the service serves {served}, and {wanted} is expected at least");
+    Err(Failure::Refused("min-checkpoint", reason))
+}
+
+/// What this machine knows of the service, and what is to be done about it.
+fn compare(
+    arguments: &Arguments,
+    memory: Result<Memory, MemoryError>,
+    served: &Served,
+) -> Result<Report, Failure> {
+    let memory = match memory {
+        Ok(memory) => memory,
+        Err(error) if arguments.fail_on_rollback || arguments.accept_rollback => {
+            return Err(Failure::failed(error));
+        }
+        Err(error) => return Ok(Report { blind: Some(error), ..Report::default() }),
+    };
+    if arguments.accept_rollback {
+        memory.accept(served).map_err(Failure::failed)?;
+        return Ok(Report::default());
+    }
+    let mut rollbacks = memory.compare(served);
+    rollbacks.extend(memory.other_authority(served));
+    if let (true, Some(first)) = (arguments.fail_on_rollback, rollbacks.first()) {
+        let reason = format!("{first}. If that was on purpose: --accept-rollback");
+        return Err(Failure::Refused("rollback", reason));
+    }
+    Ok(Report { rollbacks, blind: memory.remember(served).err() })
 }
 
 /// As many bytes as the digest of a nonce would have; the service takes 16 to 64.
@@ -116,6 +172,26 @@ impl AttestedService {
     /// The authority in PEM: this one certificate, whatever else the service sent.
     pub(crate) fn service_ca_pem(&self) -> String {
         pem::encode("CERTIFICATE", &self.service_ca)
+    }
+
+    /// Where its chains stand; they stand nowhere while it is sealed.
+    pub(crate) fn served(&self, endpoint: &Endpoint) -> Served {
+        let AttestationBinding { service_ca_sha256, journal_sequence, audit_sequence, .. } =
+            self.binding;
+        let journal = Checkpoint { sequence: journal_sequence, hash: self.binding.journal_hash };
+        let audit = Checkpoint { sequence: audit_sequence, hash: self.binding.audit_hash };
+        let unsealed = !self.is_sealed();
+        Served {
+            service_ca_sha256,
+            endpoint: endpoint.to_string(),
+            journal: unsealed.then_some(journal),
+            audit: unsealed.then_some(audit),
+        }
+    }
+
+    /// Whether it has no root key, and so no journal and no audit log.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.binding.audit_signature_key == [0; 32]
     }
 
     /// Whether the root key came from a file that others can read.
@@ -203,7 +279,8 @@ struct Attestation {
 /// Asks the service at `endpoint` for a document and verifies it against `expectation`, to which
 /// the nonce is added, and that it speaks of the connection on which it came.
 ///
-/// What is not checked: the journal's checkpoint, for which one must have seen an earlier one.
+/// What is not checked: where the chains stand, for which one must have seen them before
+/// ([`AttestedService::served`]).
 ///
 /// # Errors
 /// The first rule that failed, in the order in which they are listed in [`ConnectError`].

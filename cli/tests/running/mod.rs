@@ -12,6 +12,9 @@ use serde_json::Value;
 /// The built command.
 pub(crate) const SEKISHO: &str = env!("CARGO_BIN_EXE_sekisho");
 
+/// What `sekisho` remembers of the services of these tests, in place of the tester's own.
+pub(crate) const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
+
 /// For a service to end after it was asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -34,6 +37,7 @@ impl Service {
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(arguments)
+            .env("XDG_STATE_HOME", STATE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -70,6 +74,7 @@ impl Service {
             command.env(name, value.as_str().expect("a string"));
         }
         command
+            .env("XDG_STATE_HOME", STATE)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_CONFIG_FILE", "/nonexistent")
             .env("AWS_PAGER", "")
