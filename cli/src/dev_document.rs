@@ -8,7 +8,8 @@ use sekisho_devkit::Forgery;
 use crate::failure::Failure;
 use crate::measurement::parse_pcr;
 use crate::service::default_folder;
-use crate::service::folder::{self, write_public};
+use crate::service::existing::Existing;
+use crate::service::folder::write_public;
 use crate::service::nsm::{Age, Caller, Development};
 
 const EXAMPLES: &str = "\
@@ -101,7 +102,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         .data_dir
         .or_else(default_folder)
         .ok_or_else(|| Failure::usage("give --data-dir"))?;
-    let pki = folder::pki_of(&data_dir).map_err(Failure::failed)?;
+    let pki = Existing::open(&data_dir).map_err(Failure::failed)?.pki();
     let in_file = |path: &Path, error: &dyn std::fmt::Display| {
         Failure::failed(format_args!("{}: {error}", path.display()))
     };

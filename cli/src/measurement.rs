@@ -81,7 +81,7 @@ pub(crate) fn anchors(files: &[PathBuf]) -> Result<TrustAnchors, Failure> {
     TrustAnchors::from_der(roots).map_err(Failure::usage)
 }
 
-fn certificates(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let in_file =
         |error: &dyn std::fmt::Display| Failure::usage(format_args!("{}: {error}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| in_file(&error))?;

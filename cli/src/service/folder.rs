@@ -15,14 +15,14 @@ const MARKER: &str = ".sekisho-dev";
 const LOCK: &str = "lock";
 const ROOT_KEY: &str = "root.key";
 const CREDENTIALS: &str = "credentials";
-const PKI: &str = "development-pki.pem";
-const DEVELOPMENT_ROOT: &str = "development-root.pem";
-const STORE: &str = "store";
+pub(super) const PKI: &str = "development-pki.pem";
+pub(super) const DEVELOPMENT_ROOT: &str = "development-root.pem";
+pub(super) const STORE: &str = "store";
 const CA: &str = "ca.pem";
-const ENVIRONMENT: &str = "env";
-const AUDITOR: &str = "auditor.pem";
-const AUDITOR_PUBLIC: &str = "auditor-public.pem";
-const AUDIT_SIGNATURE_KEY: &str = "audit-signature-key";
+pub(super) const ENVIRONMENT: &str = "env";
+pub(super) const AUDITOR: &str = "auditor.pem";
+pub(super) const AUDITOR_PUBLIC: &str = "auditor-public.pem";
+pub(super) const AUDIT_SIGNATURE_KEY: &str = "audit-signature-key";
 const RUN: &str = "run";
 
 /// Everything that a service may have made in its folder; the marker goes last.
@@ -183,16 +183,6 @@ impl Folder {
     }
 }
 
-/// The development PKI of a folder, for a command that only reads it.
-pub(crate) fn pki_of(path: &Path) -> Result<PathBuf, FolderError> {
-    let path =
-        path.canonicalize().map_err(|source| FolderError::Io { path: path.to_owned(), source })?;
-    match read_marker(&path)? {
-        Some(_) => Ok(path.join(PKI)),
-        None => Err(FolderError::NotOurs { path }),
-    }
-}
-
 impl Run {
     fn prepare(folder: &Path) -> Result<Self, FolderError> {
         let inside = folder.join(RUN);
@@ -219,7 +209,7 @@ impl Run {
     }
 }
 
-fn read_marker(folder: &Path) -> Result<Option<Settings>, FolderError> {
+pub(super) fn read_marker(folder: &Path) -> Result<Option<Settings>, FolderError> {
     let path = folder.join(MARKER);
     match fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes)

@@ -2,6 +2,7 @@
 
 mod auditor;
 pub(crate) mod channel;
+pub(crate) mod existing;
 pub(crate) mod folder;
 pub(crate) mod host;
 pub(crate) mod identity;
