@@ -194,6 +194,7 @@ Sekisho serves AWS KMS at {endpoint}
             credential.principal_arn(&settings.account)
         ));
     }
+    text.push_str(&audit_hint(folder));
     text.push_str("\nFor AWS clients:\n\n");
     text.push_str(&service.environment_file());
     text.push_str(&format!(
@@ -201,4 +202,16 @@ Sekisho serves AWS KMS at {endpoint}
         folder.environment().display()
     ));
     text
+}
+
+/// Where the decisions are, and who can read them.
+fn audit_hint(folder: &Folder) -> String {
+    let default = default_folder().is_some_and(|default| default == folder.path());
+    let data =
+        if default { String::new() } else { format!(" --data-dir {}", folder.path().display()) };
+    let key = folder.auditor_public();
+    format!(
+        "\n  Each decision is in the audit log, encrypted to {}:\n    sekisho audit tail --follow{data}\n",
+        key.display()
+    )
 }

@@ -101,6 +101,10 @@ fn decisions_are_read_while_the_service_runs() {
     assert_eq!(report["attested"]["hash"], report["newest"]["hash"]);
     assert_eq!(report["not_checked"], Value::Array(vec![]));
 
+    let report = String::from_utf8_lossy(&with("verify", &[]).stdout).into_owned();
+    assert!(report.starts_with("verified: ") && report.contains("attested "), "{report}");
+    assert!(!report.contains("NOT CHECKED"), "{report}");
+
     // One that follows prints the last ones, and then sees the next.
     let mut follower = Command::new(SEKISHO)
         .args(["audit", "tail", "--follow", "--json"])
