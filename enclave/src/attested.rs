@@ -131,6 +131,24 @@ fn read_nonce(query: Option<&str>) -> Result<Vec<u8>, ApiError> {
 mod tests {
     use super::*;
 
+    /// `user_data` of a document: 512 bytes in AWS's specification of the attestation document.
+    #[test]
+    fn the_longest_binding_fits_into_a_document() {
+        let longest = AttestationBinding {
+            service_ca_sha256: [255; 32],
+            boot_configuration_sha384: [255; 48],
+            unseal: UnsealProvider::DevelopmentFile.name().into(),
+            journal_sequence: u64::MAX,
+            journal_hash: [255; 32],
+            audit_signature_key: [255; 32],
+            audit_sequence: u64::MAX,
+            audit_hash: [255; 32],
+        };
+        let bytes = codec::encode(&longest).unwrap();
+        assert!(bytes.len() <= 512, "{} bytes", bytes.len());
+        assert_eq!(AttestationBinding::from_user_data(&bytes).unwrap(), longest);
+    }
+
     #[test]
     fn a_nonce_is_hex_of_16_to_64_bytes() {
         let of = |bytes: usize| format!("nonce={}", "ab".repeat(bytes));

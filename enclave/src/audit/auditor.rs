@@ -3,7 +3,7 @@
 use super::block::{EXPORTER_CONTEXT, INFO};
 use super::sealer::cipher;
 use crate::hpke::{Encapsulated, HpkeKey, HpkePrivateKey, P384_SPKI};
-use aes_gcm::Aes256Gcm;
+use aws_lc_rs::aead::LessSafeKey;
 use aws_lc_rs::agreement::{ECDH_P384, PrivateKey};
 use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, Pkcs8V1Der};
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct AuditorPrivateKey {
     hpke: HpkePrivateKey,
     public: Vec<u8>,
     identifier: [u8; 32],
-    epoch: Option<(Encapsulated, Aes256Gcm)>,
+    epoch: Option<(Encapsulated, LessSafeKey)>,
 }
 
 impl AuditorPrivateKey {
@@ -73,10 +73,10 @@ impl AuditorPrivateKey {
     }
 
     /// The cipher of an epoch.
-    pub(super) fn epoch(&mut self, encapsulated: &Encapsulated) -> Option<&Aes256Gcm> {
+    pub(super) fn epoch(&mut self, encapsulated: &Encapsulated) -> Option<&LessSafeKey> {
         if self.epoch.as_ref().is_none_or(|(known, _)| known != encapsulated) {
             let key = self.hpke.export(encapsulated, INFO, EXPORTER_CONTEXT)?;
-            self.epoch = Some((*encapsulated, cipher(&key)));
+            self.epoch = Some((*encapsulated, cipher(&key)?));
         }
         self.epoch.as_ref().map(|(_, cipher)| cipher)
     }

@@ -9,9 +9,7 @@ use super::auditor::AuditorPrivateKey;
 use super::chain::AuditFault;
 use crate::hpke::{ENCAPSULATED_LENGTH, Encapsulated};
 use crate::storage::record::BlobHash;
-use aes_gcm::Aes256Gcm;
-use aes_gcm::aead::consts::U12;
-use aes_gcm::aead::{Aead, Nonce, Payload};
+use aws_lc_rs::aead::{Aad, Nonce};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use sekisho_wire::codec;
 use serde_bytes::ByteBuf;
@@ -62,12 +60,12 @@ pub(super) fn signed_message(digest: &[u8; 32]) -> Vec<u8> {
 }
 
 /// The nonce of the block with this number in its epoch.
-pub(super) fn nonce(number: u32) -> Nonce<Aes256Gcm> {
+pub(super) fn nonce(number: u32) -> Nonce {
     let mut nonce = [0; 12];
     if let Some(last) = nonce.last_chunk_mut::<4>() {
         *last = number.to_be_bytes();
     }
-    aes_gcm::aead::array::Array::<u8, U12>::from(nonce)
+    Nonce::assume_unique_for_key(nonce)
 }
 
 /// A block that was read; nothing in it is believed before [`AuditBlock::verify`].
@@ -169,10 +167,11 @@ impl<'a> AuditBlock<'a> {
             return Err(Unreadable::OtherAuditor);
         }
         let cipher = auditor.epoch(self.encapsulated).ok_or(Unreadable::DoesNotOpen)?;
-        let payload = Payload { msg: self.ciphertext, aad: self.header };
-        let plaintext =
-            cipher.decrypt(&nonce(self.number), payload).map_err(|_| Unreadable::DoesNotOpen)?;
-        let entries: Vec<ByteBuf> = codec::decode(&plaintext).map_err(|_| Unreadable::Malformed)?;
+        let mut content = self.ciphertext.to_vec();
+        let plaintext = cipher
+            .open_in_place(nonce(self.number), Aad::from(self.header), &mut content)
+            .map_err(|_| Unreadable::DoesNotOpen)?;
+        let entries: Vec<ByteBuf> = codec::decode(plaintext).map_err(|_| Unreadable::Malformed)?;
         entries
             .iter()
             .map(|entry| codec::decode(entry).map_err(|_| Unreadable::Malformed))
