@@ -245,10 +245,15 @@ fn the_first_block_that_somebody_worked_on_is_named() {
     let changed = scene.changed(|log| log.records[2].bytes[200] ^= 1);
     let store = ["verify", "--json", "--store", text(changed.path())];
     finds(&audit(&[store.as_slice(), &pinned].concat()), "changed-or-forged", 3);
-    // And without a key nothing is said to be signed.
+    // And without a key nothing shows who wrote the log, though its faults are found.
     let output = scene.verify(whole.path(), &[]);
-    let not_checked = json(&output)["not_checked"].to_string();
-    assert!(output.status.success() && not_checked.contains("signatures"), "{not_checked}");
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    assert!(said(&output).starts_with("unsigned: "), "{}", words(&output));
+    let report = json(&output);
+    assert_eq!((&report["verified"], &report["fault"]), (&false.into(), &Value::Null));
+    assert!(report["not_checked"].to_string().contains("signatures"), "{report}");
+    let missing = scene.changed(|log| drop(log.records.remove(1)));
+    finds(&scene.verify(missing.path(), &[]), "missing", 2);
 }
 
 /// Somebody with a Sekisho of his own and this auditor's public key.

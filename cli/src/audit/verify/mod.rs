@@ -23,7 +23,8 @@ Examples:
 
 The first fault is named by one word, which is also the first on standard error: changed, forged,
 missing, reordered, duplicated, renumbered, other-history, unreadable, or cut. Without the auditor's
-private key a changed block and a forged one look the same: changed-or-forged.
+private key a changed block and a forged one look the same: changed-or-forged. Where no key is known
+and no service is asked, nothing shows who wrote the log: unsigned.
 
 Exit status: 0 verified, 1 a check failed, 2 wrong usage.";
 
@@ -69,11 +70,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     if report.key.is_none() {
-        report.not_checked.push(
-            "signatures: whoever can write to the folder can have made all of this (give \
-             --endpoint or --signature-key)"
-                .into(),
-        );
+        report
+            .not_checked
+            .push("signatures: whoever can write to the folder can have made all of this".into());
     }
     if log.auditors.is_empty() {
         report.not_checked.push("whether the blocks open: give --auditor-key".into());

@@ -66,14 +66,20 @@ impl<'a> Report<'a> {
             print!("{}", self.to_text(finding.as_ref()));
         }
         match finding {
-            None => Ok(()),
             Some(Finding { kind, message, .. }) => Err(Failure::Refused(kind, message)),
+            None if self.key.is_some() => Ok(()),
+            None => Err(Failure::Refused(
+                "unsigned",
+                "no signature was checked, so nothing shows that the service wrote this log: give \
+                 --endpoint or --signature-key"
+                    .into(),
+            )),
         }
     }
 
     fn to_json(&self, finding: Option<&Finding>) -> serde_json::Value {
         json!({
-            "verified": finding.is_none(),
+            "verified": finding.is_none() && self.key.is_some(),
             "store": self.store,
             "blocks": self.blocks,
             "opened": self.opened,
@@ -106,9 +112,10 @@ impl<'a> Report<'a> {
     }
 
     fn to_text(&self, finding: Option<&Finding>) -> String {
-        let verdict = match finding {
-            None => "verified",
-            Some(_) => "NOT VERIFIED; up to the first fault",
+        let verdict = match (finding, &self.key) {
+            (None, Some(_)) => "verified",
+            (None, None) => "NOT VERIFIED, though nothing contradicts itself",
+            (Some(_), _) => "NOT VERIFIED; up to the first fault",
         };
         let mut text = format!("{verdict}: {} blocks", self.blocks);
         if let Some((first, last)) = self.times {
