@@ -7,7 +7,7 @@
 
 use sekisho_enclave::RootKey;
 use sekisho_enclave::probe::{Keys, Storage};
-use sekisho_wire::Address;
+use sekisho_wire::{Address, StoreClient};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,7 +137,8 @@ async fn fill(folder: &Path, keys: usize) {
 async fn journal(folder: &Path) {
     let before = status("VmRSS:");
     let started = Instant::now();
-    let storage = Storage::open(store(folder), &root(), u64::MAX, 4096).await.unwrap();
+    let storage =
+        Storage::open(StoreClient::dial(store(folder)), &root(), u64::MAX, 4096).await.unwrap();
     let opened = started.elapsed();
     println!("{} {}", opened.as_secs_f64() * 1000.0, status("VmRSS:") - before);
     drop(storage);

@@ -5,8 +5,8 @@
 pub mod parsers;
 
 use crate::audit::{
-    AuditChain, AuditEntry, AuditError, AuditLog, AuditorPrivateKey, BlockSealer,
-    InvalidAuditorKey, Outcome, SealerError, Unreadable,
+    AuditChain, AuditEntry, AuditError, AuditLog, AuditSignatureKey, AuditorPrivateKey,
+    BlockSealer, InvalidAuditorKey, Outcome, SealerError, Unreadable,
 };
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
@@ -71,6 +71,14 @@ pub enum ReadError {
     },
 }
 
+/// What the audit blocks under `root` are signed with.
+///
+/// # Errors
+/// None, as [`auditor`] has none.
+pub fn signature_key(root: &RootKey) -> Result<AuditSignatureKey, SealerError> {
+    Ok(sealer(root)?.public())
+}
+
 /// Reads a whole log that is for [`auditor`], and checks its chain and signatures.
 ///
 /// # Errors
@@ -82,7 +90,7 @@ pub async fn read_audit_log(
 ) -> Result<Vec<AuditEntry>, ReadError> {
     const PAGE: u32 = 256;
     let mut auditor = auditor()?;
-    let signed_by = sealer(root).map_err(AuditError::from)?.public();
+    let signed_by = signature_key(root).map_err(AuditError::from)?;
     let (mut chain, mut entries) = (AuditChain::new(Some(signed_by)), Vec::new());
     loop {
         let page = store.audit(chain.expected(), PAGE).await.map_err(AuditError::from)?;
@@ -110,13 +118,12 @@ impl Storage {
     /// # Errors
     /// What a boot would fail with.
     pub async fn open(
-        store: Address,
+        store: StoreClient,
         root: &RootKey,
         entries: u64,
         rows: usize,
     ) -> Result<Self, BootError> {
         let subkeys = Subkeys::derive(root);
-        let store = StoreClient::dial(store);
         let cadence = Cadence { entries, rows };
         let (journal, audit) =
             boot::open_storage(store, subkeys.journal, sealer(root)?, cadence).await?;

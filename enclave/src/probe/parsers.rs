@@ -5,13 +5,10 @@ use crate::http;
 use crate::keys::ciphertext::CiphertextBlob;
 use crate::secret::{RootKey, Subkeys};
 use crate::signature::{Claim, SignedRequest};
-use crate::storage::journal::{self, Cadence, Journal, JournalError, Write};
-use crate::storage::record::RecordId;
+use crate::storage::journal::{self, Cadence, Journal};
 use sekisho_wire::StoreClient;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
-use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// The region that [`signature`] expects.
 pub const REGION: &str = "eu-central-1";
@@ -64,25 +61,4 @@ pub fn journal_plaintexts(bytes: &[u8]) -> usize {
 pub async fn journal(store: StoreClient, root: &RootKey) -> Option<u64> {
     let journal = Journal::open(store, Subkeys::derive(root).journal, Cadence::DEFAULT).await;
     journal.ok().map(|journal| journal.checkpoint().sequence)
-}
-
-/// Writes a small journal with a snapshot into an empty store; how many entries it has.
-///
-/// # Errors
-/// The store's.
-pub async fn written(store: StoreClient, root: &RootKey) -> Result<u64, JournalError> {
-    let journal = Journal::open(store, Subkeys::derive(root).journal, Cadence::DEFAULT).await?;
-    let change = async |number: u8| {
-        let id = RecordId::Key(Uuid::from_bytes([number; 16]));
-        let write = Write { id, plaintext: Some(Zeroizing::new(vec![number; 40])) };
-        journal.writer().await?.commit(vec![write]).await
-    };
-    for number in 0..3 {
-        change(number).await?;
-    }
-    journal.snapshot().await?;
-    for number in 1..4 {
-        change(number).await?;
-    }
-    Ok(journal.checkpoint().sequence)
 }

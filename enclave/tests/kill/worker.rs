@@ -15,7 +15,7 @@
 use super::Random;
 use sekisho_enclave::probe::Storage;
 use sekisho_enclave::{BootError, JournalError, RootKey};
-use sekisho_wire::Address;
+use sekisho_wire::{Address, StoreClient};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ async fn open(folder: &Path) -> Storage {
     let store = Address::Unix { path: folder.join("store") };
     loop {
         let root = RootKey::from_bytes(&ROOT);
-        match Storage::open(store.clone(), &root, ENTRIES, ROWS).await {
+        match Storage::open(StoreClient::dial(store.clone()), &root, ENTRIES, ROWS).await {
             Ok(storage) => return storage,
             Err(BootError::Journal(JournalError::Store(_))) => pause().await,
             Err(BootError::Audit(error)) if error.to_string().starts_with("the store") => {

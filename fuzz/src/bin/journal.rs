@@ -8,15 +8,21 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use sekisho_enclave::RootKey;
-use sekisho_enclave::probe::parsers;
+use sekisho_enclave::probe::{Storage, parsers};
 use sekisho_fuzz::memory::{Held, Memory};
 use sekisho_fuzz::{block_on, within_allowance};
 
 static JOURNAL: LazyLock<Held> = LazyLock::new(|| {
     let memory = Memory::default();
     block_on(async {
-        let journal = parsers::written(memory.client(), &root()).await.expect("a journal");
-        assert!(journal > 4, "entries after the snapshot");
+        let storage = Storage::open(memory.client(), &root(), u64::MAX, 4096).await;
+        let storage = storage.expect("an empty store");
+        for number in [1, 2, 3, 2] {
+            storage.change(number, Some(vec![7; 40])).await.expect("a change");
+            if number == 3 {
+                storage.snapshot().await.expect("a snapshot");
+            }
+        }
     });
     let held = memory.held().clone();
     held
