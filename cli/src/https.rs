@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -27,6 +28,11 @@ use crate::endpoint::Endpoint;
 const BODY_LIMIT: usize = 64 * 1024;
 /// For connecting, the handshake and the answer together.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How often a service that is asked too fast (429) is asked again.
+const ATTEMPTS: u32 = 5;
+/// Before an attempt, in seconds: what the service may ask for at the most, and what is waited where
+/// it does not say.
+const PAUSES: std::ops::RangeInclusive<u64> = 1..=8;
 
 /// What a peer answered, and the certificate under whose key it did.
 #[derive(Debug)]
@@ -46,17 +52,31 @@ pub(crate) struct Reply {
     pub(crate) leaf: CertificateDer<'static>,
 }
 
-/// GETs `path` from `endpoint` over a fresh connection.
+/// GETs `path` from `endpoint` over a fresh connection; of a service that is asked too fast, again
+/// when it says so.
 pub(crate) async fn get(endpoint: &Endpoint, path: &str) -> Result<Answer, HttpsError> {
-    let request = Request::get(path)
-        .header(header::HOST, endpoint.authority())
-        .header(header::ACCEPT, "application/json")
-        .body(Full::default())?;
-    let reply = send(endpoint, configuration()?, request, BODY_LIMIT).await?;
-    if reply.status != StatusCode::OK {
-        return Err(HttpsError::Status(reply.status));
+    let mut attempt = 1;
+    loop {
+        let request = Request::get(path)
+            .header(header::HOST, endpoint.authority())
+            .header(header::ACCEPT, "application/json")
+            .body(Full::default())?;
+        let reply = send(endpoint, configuration()?, request, BODY_LIMIT).await?;
+        match reply.status {
+            StatusCode::OK => return Ok(Answer { leaf: reply.leaf, body: reply.body }),
+            StatusCode::TOO_MANY_REQUESTS if attempt < ATTEMPTS => {
+                tokio::time::sleep(pause(reply.headers.get(header::RETRY_AFTER))).await;
+                attempt += 1;
+            }
+            status => return Err(HttpsError::Status(status)),
+        }
     }
-    Ok(Answer { leaf: reply.leaf, body: reply.body })
+}
+
+/// What `Retry-After` asks for, within bounds; it may also be a date, which ours never is.
+fn pause(retry_after: Option<&HeaderValue>) -> Duration {
+    let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0).clamp(*PAUSES.start(), *PAUSES.end()))
 }
 
 /// Sends `request` over a fresh connection; `tls` says whose certificate is accepted, and
@@ -188,4 +208,68 @@ pub(crate) enum HttpsError {
     Status(StatusCode),
     #[error("no answer within {} s", TIME_LIMIT.as_secs())]
     Late,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    /// Serves one connection for each answer, and returns what was asked.
+    async fn serve(listener: TcpListener, answers: &[&str]) -> Vec<String> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            asked.push(String::from_utf8(head).unwrap());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        asked
+    }
+
+    #[tokio::test]
+    async fn asked_too_fast_it_is_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint: Endpoint =
+            format!("https://localhost:{}", listener.local_addr().unwrap().port()).parse().unwrap();
+        let answers = [
+            "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nyes",
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+        ];
+        let asking = async {
+            let answer = get(&endpoint, "/attestation?nonce=00").await.unwrap();
+            assert_eq!(&answer.body[..], b"yes");
+            let refused = get(&endpoint, "/other").await;
+            assert!(matches!(refused, Err(HttpsError::Status(StatusCode::SERVICE_UNAVAILABLE))));
+        };
+        let (asked, ()) = tokio::join!(serve(listener, &answers), asking);
+        assert!(asked[0].starts_with("GET /attestation?nonce=00 "));
+        assert_eq!(asked[0], asked[1]);
+    }
+
+    #[test]
+    fn a_service_cannot_make_us_wait_long() {
+        let of = |text| pause(Some(&HeaderValue::from_static(text))).as_secs();
+        assert_eq!([of("3"), of("0"), of("86400"), of("tomorrow")], [3, 1, 8, 1]);
+        assert_eq!(pause(None).as_secs(), 1);
+    }
 }

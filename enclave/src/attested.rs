@@ -1,12 +1,22 @@
 //! Attested TLS: a document of the NSM that says who ends this connection.
 //!
 //! `GET /attestation?nonce=…` answers with a fresh document whose public key is the one of the TLS
-//! leaf, whose nonce is the caller's, and whose user data is an [`AttestationBinding`].
+//! leaf that the connection was made with, whose nonce is the caller's, and whose user data is an
+//! [`AttestationBinding`]. Without a nonce it answers with a document that may be a minute old, and
+//! proves nothing about the moment; its timestamp says when it was made.
+
+mod budget;
+mod cached;
+
+pub(crate) use budget::{Allowance, Budget};
+pub(crate) use cached::CachedDocument;
 
 use crate::api::ApiError;
 use crate::audit::AuditLog;
 use crate::configuration::UnsealProvider;
+use crate::pipeline::milliseconds;
 use crate::storage::journal::Journal;
+use crate::tls::Leaf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::header::HeaderValue;
@@ -15,6 +25,9 @@ use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Instant;
+use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A caller's nonce, bytes: enough that it never repeats, and no more than fits many verifiers.
 const NONCE_LENGTH: std::ops::RangeInclusive<usize> = 16..=64;
@@ -61,13 +74,11 @@ pub(crate) struct Attester {
     pub(crate) nsm: Arc<dyn Nsm>,
     pub(crate) unseal: UnsealProvider,
     pub(crate) boot_configuration_sha384: [u8; 48],
-    pub(crate) service_ca_pem: String,
-    pub(crate) service_ca_sha256: [u8; 32],
-    pub(crate) leaf_public_key: Vec<u8>,
     /// None while sealed.
     pub(crate) journal: Option<Arc<Journal>>,
     /// None while sealed.
     pub(crate) audit: Option<AuditLog>,
+    pub(crate) budget: Budget,
 }
 
 impl Attester {
@@ -79,14 +90,38 @@ impl Attester {
         HeaderValue::try_from(format!("{}-{hash}", checkpoint.sequence)).ok()
     }
 
-    /// A fresh document for the nonce in `query`.
-    pub(crate) async fn attest(&self, query: Option<&str>) -> Result<Value, ApiError> {
-        let nonce = read_nonce(query)?;
+    /// A fresh document for the nonce in `query`, or without a query the leaf's latest.
+    pub(crate) async fn attest(
+        &self,
+        leaf: &Leaf,
+        allowance: &Allowance,
+        query: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<Value, ApiError> {
+        let document = match read_nonce(query)? {
+            Some(nonce) => {
+                let turn = self.budget.admit(allowance, milliseconds(now)).await?;
+                self.document(leaf, Some(nonce), turn).await?
+            }
+            None => {
+                let made = || async { self.document(leaf, None, self.budget.turn().await?).await };
+                leaf.document.latest(Instant::now(), made).await?
+            }
+        };
+        Ok(json!({ "document": BASE64.encode(document), "service_ca": leaf.service_ca_pem }))
+    }
+
+    async fn document(
+        &self,
+        leaf: &Leaf,
+        nonce: Option<Vec<u8>>,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Vec<u8>, ApiError> {
         let checkpoint = self.journal.as_ref().map(|journal| journal.checkpoint());
         let audited = self.audit.as_ref().and_then(|audit| audit.newest().current());
         let signature_key = self.audit.as_ref().map(AuditLog::signature_key);
         let binding = AttestationBinding {
-            service_ca_sha256: self.service_ca_sha256,
+            service_ca_sha256: leaf.service_ca_sha256,
             boot_configuration_sha384: self.boot_configuration_sha384,
             unseal: self.unseal.name().into(),
             journal_sequence: checkpoint.map_or(0, |checkpoint| checkpoint.sequence),
@@ -97,29 +132,33 @@ impl Attester {
         };
         let request = AttestationRequest {
             user_data: Some(codec::encode(&binding).map_err(|_| ApiError::Internal)?),
-            nonce: Some(nonce),
-            public_key: Some(self.leaf_public_key.clone()),
+            nonce,
+            public_key: Some(leaf.public_key.clone()),
         };
         // The device answers in a system call that may take milliseconds.
         let nsm = self.nsm.clone();
-        let document = tokio::task::spawn_blocking(move || nsm.attestation(request))
-            .await
-            .map_err(|_| ApiError::Internal)?
-            .map_err(|error| {
+        let attesting = move || {
+            // Given back when the device has answered, even if nobody waits for it any more.
+            let _turn = turn;
+            nsm.attestation(request)
+        };
+        tokio::task::spawn_blocking(attesting).await.map_err(|_| ApiError::Internal)?.map_err(
+            |error| {
                 tracing::error!(%error, "the NSM gave no document");
                 ApiError::Internal
-            })?;
-        Ok(json!({ "document": BASE64.encode(document), "service_ca": self.service_ca_pem }))
+            },
+        )
     }
 }
 
-fn read_nonce(query: Option<&str>) -> Result<Vec<u8>, ApiError> {
+fn read_nonce(query: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
     let nonce = query
-        .and_then(|query| query.strip_prefix("nonce="))
+        .strip_prefix("nonce=")
         .filter(|text| text.len() <= NONCE_LENGTH.end().saturating_mul(2))
         .and_then(|text| hex::decode(text).ok())
         .filter(|nonce| NONCE_LENGTH.contains(&nonce.len()));
-    nonce.ok_or_else(|| {
+    nonce.map(Some).ok_or_else(|| {
         ApiError::Validation(
             "Ask with ?nonce= and 16 to 64 random bytes in hex: the document will hold them."
                 .into(),
@@ -152,13 +191,14 @@ mod tests {
     #[test]
     fn a_nonce_is_hex_of_16_to_64_bytes() {
         let of = |bytes: usize| format!("nonce={}", "ab".repeat(bytes));
-        assert_eq!(read_nonce(Some(&of(16))).unwrap(), vec![0xab; 16]);
-        assert_eq!(read_nonce(Some(&of(64))).unwrap().len(), 64);
+        assert_eq!(read_nonce(Some(&of(16))).unwrap(), Some(vec![0xab; 16]));
+        assert_eq!(read_nonce(Some(&of(64))).unwrap().unwrap().len(), 64);
         for bad in
             [of(15), of(65), "nonce=".into(), "nonce=zz".into(), "other=00".into(), of(16) + "0"]
         {
             assert!(read_nonce(Some(&bad)).is_err(), "{bad}");
         }
-        assert!(read_nonce(None).is_err());
+        assert_eq!(read_nonce(None).unwrap(), None);
+        assert_eq!(read_nonce(Some("")).unwrap(), None);
     }
 }

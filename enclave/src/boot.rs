@@ -1,6 +1,6 @@
 //! From power-on to serving: measure the configuration, unseal, check the journal, then listen.
 
-use crate::attested::Attester;
+use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
 use crate::credentials::{BootCredential, Credentials};
@@ -8,13 +8,14 @@ use crate::http::{self, Worker};
 use crate::keys::arn::Place;
 use crate::keys::policy::{Modules, PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
+use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
-use crate::tls::{ServiceAuthority, TlsError};
+use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
@@ -25,7 +26,6 @@ use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use time::OffsetDateTime;
-use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
 /// All that a worker is started with.
@@ -74,16 +74,16 @@ pub async fn run(
         }
     };
 
-    let leaf = authority.issue(&configuration.names, now)?;
+    let names = configuration.names.clone();
+    let identity = Identity::new(authority, journal.clone(), names, Terms::DEFAULT, now)?;
+    let identity = Arc::new(identity);
     let attester = Attester {
         nsm,
         unseal: configuration.unseal,
         boot_configuration_sha384: configuration.sha384()?,
-        service_ca_pem: authority.pem(),
-        service_ca_sha256: authority.sha256(),
-        leaf_public_key: leaf.public_key,
         journal,
         audit: service.as_ref().map(|service| service.audit.clone()),
+        budget: Budget::new(milliseconds(now)),
     };
     let listener = listen
         .listen()
@@ -92,7 +92,9 @@ pub async fn run(
     info!(address = %listen, "serving");
     ready();
     let worker = Arc::new(Worker { attester, service });
-    http::serve(listener, TlsAcceptor::from(leaf.config), worker, shutdown).await;
+    let renewing = tokio::spawn(identity.clone().keep_renewed());
+    http::serve(listener, identity, worker, shutdown).await;
+    renewing.abort();
     info!("stopped");
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
 
 use crate::api::{ApiError, Operation, Response as ApiResponse};
-use crate::attested::Attester;
-use crate::pipeline;
+use crate::attested::{Allowance, Attester};
+use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
+use crate::tls::{Identity, Leaf};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -49,10 +50,16 @@ pub(crate) struct Worker {
     pub(crate) service: Option<Service>,
 }
 
+/// What the requests of one connection share.
+struct Connection {
+    leaf: Arc<Leaf>,
+    attestations: Allowance,
+}
+
 /// Serves until `shutdown`, then lets open requests end.
 pub(crate) async fn serve(
     listener: Listener,
-    tls: TlsAcceptor,
+    identity: Arc<Identity>,
     worker: Arc<Worker>,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -73,10 +80,10 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        let (tls, worker, watcher) = (tls.clone(), worker.clone(), graceful.watcher());
+        let (leaf, worker, watcher) = (identity.leaf(), worker.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _place = place;
-            serve_connection(stream, tls, worker, watcher).await;
+            serve_connection(stream, leaf, worker, watcher).await;
         });
     }
     let Some(graceful) = Arc::into_inner(graceful) else { return };
@@ -87,19 +94,22 @@ pub(crate) async fn serve(
 
 async fn serve_connection(
     stream: Stream,
-    tls: TlsAcceptor,
+    leaf: Arc<Leaf>,
     worker: Arc<Worker>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
+    let tls = TlsAcceptor::from(leaf.config.clone());
     let stream = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
         Err(_) => return debug!("a TLS handshake took too long"),
     };
     let builder = bounded();
+    let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
+    let connection = Arc::new(Connection { leaf, attestations });
     let service = service_fn(move |request| {
-        let worker = worker.clone();
-        async move { Ok::<_, Infallible>(route(&worker, request).await) }
+        let (worker, connection) = (worker.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(route(&worker, &connection, request).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -133,7 +143,11 @@ pub(crate) async fn serve_unsigned(stream: impl AsyncRead + AsyncWrite + Send + 
     let _ = bounded().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn route(
+    worker: &Worker,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => {
             let answer = kms(worker, request).await;
@@ -147,12 +161,11 @@ async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Byt
             response
         }
         (&Method::GET, "/attestation") => {
-            match worker.attester.attest(request.uri().query()).await {
+            let Connection { leaf, attestations } = connection;
+            let (query, now) = (request.uri().query(), OffsetDateTime::now_utc());
+            match worker.attester.attest(leaf, attestations, query, now).await {
                 Ok(body) => respond(200, JSON, &body),
-                Err(error) => {
-                    let body = json!({ "error": error.code(), "message": error.message() });
-                    respond(error.status(), JSON, &body)
-                }
+                Err(error) => refuse(&error),
             }
         }
         (&Method::GET, "/health") => {
@@ -164,6 +177,16 @@ async fn route(worker: &Worker, request: Request<Incoming>) -> Response<Full<Byt
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
+}
+
+/// An error of a route that is not AWS's.
+fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
+    let body = json!({ "error": error.code(), "message": error.message() });
+    let mut response = respond(error.status(), JSON, &body);
+    if let ApiError::TooManyAttestations { retry_after } = error {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
+    }
+    response
 }
 
 async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {

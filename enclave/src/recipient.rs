@@ -100,7 +100,7 @@ impl RecipientVerifier {
         if checks > 1 {
             let extra = u32::try_from(checks.saturating_sub(1)).unwrap_or(u32::MAX);
             let taken = self.uncached.take(principal, extra, now.as_millis());
-            taken.map_err(|Exhausted| ApiError::Throttling)?;
+            taken.map_err(|_: Exhausted| ApiError::Throttling)?;
         }
         let _thread = self.threads.acquire().await.map_err(|_| ApiError::Internal)?;
         let (verifier, algorithm) = (self.verifier.clone(), recipient.algorithm);

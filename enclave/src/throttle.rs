@@ -1,4 +1,4 @@
-//! Token buckets, one for each principal: how much of something costly a caller may ask for.
+//! Token buckets: how much of something costly a caller may ask for.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,8 +20,9 @@ pub(crate) struct Throttle {
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
+/// One bucket, full at first.
 #[derive(Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     /// Thousandths of a token.
     level: u64,
     /// Milliseconds since 1970.
@@ -30,7 +31,42 @@ struct Bucket {
 
 /// The bucket does not hold enough: try again later.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted;
+pub(crate) struct Exhausted {
+    /// Milliseconds until it will, if nobody else takes from it.
+    pub(crate) wait: u64,
+}
+
+impl Bucket {
+    pub(crate) fn full(rate: Rate, now: u64) -> Self {
+        Self { level: rate.thousandths(), filled: now }
+    }
+
+    /// Takes `tokens` at `now` (milliseconds since 1970).
+    pub(crate) fn take(&mut self, rate: Rate, tokens: u32, now: u64) -> Result<(), Exhausted> {
+        // One token a second is one thousandth in a millisecond. A clock set back fills nothing.
+        let passed = now.saturating_sub(self.filled);
+        let gained = passed.saturating_mul(u64::from(rate.per_second));
+        self.level = self.level.saturating_add(gained).min(rate.thousandths());
+        self.filled = now;
+        let cost = u64::from(tokens).saturating_mul(1000);
+        match self.level.checked_sub(cost) {
+            Some(level) => self.level = level,
+            None => {
+                let missing = cost.saturating_sub(self.level);
+                return Err(Exhausted {
+                    wait: missing.div_ceil(u64::from(rate.per_second.max(1))),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rate {
+    fn thousandths(self) -> u64 {
+        u64::from(self.burst).saturating_mul(1000)
+    }
+}
 
 impl Throttle {
     pub(crate) fn new(rate: Rate) -> Self {
@@ -39,20 +75,16 @@ impl Throttle {
 
     /// Takes `tokens` from the bucket of `principal` at `now` (milliseconds since 1970).
     pub(crate) fn take(&self, principal: &str, tokens: u32, now: u64) -> Result<(), Exhausted> {
-        let full = u64::from(self.rate.burst).saturating_mul(1000);
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if !buckets.contains_key(principal) {
-            buckets.insert(principal.to_owned(), Bucket { level: full, filled: now });
+        match buckets.get_mut(principal) {
+            Some(bucket) => bucket.take(self.rate, tokens, now),
+            None => {
+                let mut bucket = Bucket::full(self.rate, now);
+                let taken = bucket.take(self.rate, tokens, now);
+                buckets.insert(principal.to_owned(), bucket);
+                taken
+            }
         }
-        let bucket = buckets.get_mut(principal).ok_or(Exhausted)?;
-        // One token a second is one thousandth in a millisecond. A clock set back fills nothing.
-        let passed = now.saturating_sub(bucket.filled);
-        let gained = passed.saturating_mul(u64::from(self.rate.per_second));
-        bucket.level = bucket.level.saturating_add(gained).min(full);
-        bucket.filled = now;
-        let cost = u64::from(tokens).saturating_mul(1000);
-        bucket.level = bucket.level.checked_sub(cost).ok_or(Exhausted)?;
-        Ok(())
     }
 }
 
@@ -66,11 +98,15 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(throttle.take("a", 1, 1_000), Ok(()));
         }
-        assert_eq!(throttle.take("a", 1, 1_000), Err(Exhausted));
-        assert_eq!(throttle.take("a", 1, 1_499), Err(Exhausted));
+        assert_eq!(throttle.take("a", 1, 1_000), Err(Exhausted { wait: 500 }));
+        assert_eq!(throttle.take("a", 1, 1_499), Err(Exhausted { wait: 1 }));
         assert_eq!(throttle.take("b", 3, 1_499), Ok(()));
         assert_eq!(throttle.take("a", 1, 1_500), Ok(()));
-        assert_eq!(throttle.take("a", 4, 1_000_000), Err(Exhausted), "more than the burst");
+        assert_eq!(
+            throttle.take("a", 4, 1_000_000),
+            Err(Exhausted { wait: 500 }),
+            "more than the burst"
+        );
         assert_eq!(throttle.take("a", 3, 1_000_000), Ok(()));
     }
 
@@ -78,8 +114,8 @@ mod tests {
     fn a_clock_set_back_gives_nothing() {
         let throttle = Throttle::new(Rate { per_second: 1, burst: 1 });
         assert_eq!(throttle.take("a", 1, 10_000), Ok(()));
-        assert_eq!(throttle.take("a", 1, 0), Err(Exhausted));
-        assert_eq!(throttle.take("a", 1, 999), Err(Exhausted));
+        assert_eq!(throttle.take("a", 1, 0), Err(Exhausted { wait: 1000 }));
+        assert_eq!(throttle.take("a", 1, 999), Err(Exhausted { wait: 1 }));
         assert_eq!(throttle.take("a", 1, 1_000), Ok(()));
     }
 }

@@ -48,6 +48,10 @@ pub(crate) enum ApiError {
     DependencyTimeout,
     Internal,
     Sealed,
+    /// Of `GET /attestation`; seconds.
+    TooManyAttestations {
+        retry_after: u32,
+    },
 }
 
 impl ApiError {
@@ -81,6 +85,7 @@ impl ApiError {
             Self::DependencyTimeout => "DependencyTimeoutException",
             Self::Internal => "KMSInternalException",
             Self::Sealed => "ServiceUnavailableException",
+            Self::TooManyAttestations { .. } => "TooManyRequests",
         }
     }
 
@@ -88,6 +93,7 @@ impl ApiError {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::RequestTooLarge { .. } => 413,
+            Self::TooManyAttestations { .. } => 429,
             Self::Internal => 500,
             Self::DependencyTimeout | Self::Sealed => 503,
             _ => 400,
@@ -145,6 +151,11 @@ impl ApiError {
                  GET /attestation."
                     .into()
             }
+            Self::TooManyAttestations { retry_after } => format!(
+                "Attestation documents with a nonce are asked for faster than the NSM is to give \
+                 them. Ask again after {retry_after} s, or without a nonce for a document that \
+                 may be a minute old."
+            ),
         }
     }
 }
