@@ -75,6 +75,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
 
+    /// Where the host answers GET /metrics (for Prometheus) and GET /healthz, over plain HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
+
     /// Let the host write every byte that it carries to files in this folder.
     #[arg(long, value_name = "DIR")]
     record_traffic: Option<PathBuf>,
@@ -105,6 +109,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = Options {
         listen: arguments.listen,
         users: arguments.users,
+        metrics_listen: arguments.metrics_listen,
         record_traffic: arguments.record_traffic,
         auditor_key: arguments.auditor_key,
         log: Log::Stderr,

@@ -8,11 +8,12 @@
 //! whoever wants to look at the audit log's sealed blocks beside it.
 
 mod limits;
+mod metrics;
 mod record;
 mod relay;
 mod service;
 mod store;
 
 pub use limits::raise_open_files_limit;
-pub use service::{Config, HostError, run};
+pub use service::{Config, HostError, Listening, run};
 pub use store::{AuditItem, AuditReader, OpenError, RedbStore};

@@ -43,9 +43,26 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 16_384)]
     max_connections: usize,
 
+    /// The most connections that are relayed at once from one address; further ones are closed. Not
+    /// for a host behind a load balancer, whose address all callers have.
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<usize>,
+
+    /// How long a connection may carry nothing before it is closed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 350, value_parser = seconds())]
+    idle_seconds: u64,
+
+    /// The same for a connection that one side has closed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = seconds())]
+    half_closed_seconds: u64,
+
     /// How long live connections may take to finish after SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     drain_seconds: u64,
+
+    /// Where to answer GET /metrics (for Prometheus) and GET /healthz, over plain HTTP.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<SocketAddr>,
 
     /// How log lines look; RUST_LOG chooses which there are.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -71,6 +88,11 @@ Examples:
 enum LogFormat {
     Text,
     Json,
+}
+
+/// A silence of nothing would close every connection, and one of decades none.
+fn seconds() -> impl clap::builder::TypedValueParser<Value = u64> {
+    clap::value_parser!(u64).range(1..=31_536_000)
 }
 
 fn main() -> ExitCode {
@@ -154,6 +176,10 @@ impl From<Arguments> for Config {
         let Arguments { listen, worker, store, data, .. } = arguments;
         Self {
             max_connections: arguments.max_connections,
+            max_connections_per_address: arguments.max_connections_per_address,
+            idle: Duration::from_secs(arguments.idle_seconds),
+            half_closed: Duration::from_secs(arguments.half_closed_seconds),
+            metrics_listen: arguments.metrics_listen,
             drain: Duration::from_secs(arguments.drain_seconds),
             record_traffic: arguments.record_traffic,
             ..Self::new(listen, worker, store, data)

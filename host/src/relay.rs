@@ -4,10 +4,12 @@
 //! are, and holds no more of each than what the other side has not taken yet.
 
 mod pump;
+mod sources;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sekisho_wire::Address;
@@ -17,7 +19,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+pub(crate) use self::pump::Patience;
 use self::pump::pump;
+use self::sources::Sources;
+use crate::metrics::{End, Metrics, Phase};
 use crate::record::Recorder;
 
 /// After an error of `accept`, such as too many open files.
@@ -33,17 +38,31 @@ pub(crate) struct Relay {
     connections: Arc<Semaphore>,
 }
 
+/// What holds for every connection.
+pub(crate) struct Terms {
+    pub(crate) worker: Address,
+    pub(crate) max_connections: usize,
+    /// The most from one address.
+    pub(crate) max_per_address: Option<usize>,
+    pub(crate) patience: Patience,
+    pub(crate) recorder: Option<Recorder>,
+}
+
 struct Route {
     worker: Address,
+    patience: Patience,
     recorder: Option<Recorder>,
+    sources: Arc<Sources>,
+    metrics: Arc<Metrics>,
+    /// Whether the last attempt to reach the worker failed; the log has the changes alone.
+    worker_is_away: AtomicBool,
 }
 
 impl Relay {
     pub(crate) fn bind(
         listen: SocketAddr,
-        worker: Address,
-        max_connections: usize,
-        recorder: Option<Recorder>,
+        terms: Terms,
+        metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
         let socket = match listen {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -55,8 +74,15 @@ impl Relay {
         socket.set_nodelay(true)?;
         socket.bind(listen)?;
         let listener = socket.listen(BACKLOG)?;
-        let route = Arc::new(Route { worker, recorder });
-        let connections = Arc::new(Semaphore::new(max_connections.max(1)));
+        let route = Arc::new(Route {
+            worker: terms.worker,
+            patience: terms.patience,
+            recorder: terms.recorder,
+            sources: Arc::new(Sources::new(terms.max_per_address)),
+            metrics,
+            worker_is_away: AtomicBool::new(false),
+        });
+        let connections = Arc::new(Semaphore::new(terms.max_connections.max(1)));
         Ok(Self { listener, route, connections })
     }
 
@@ -84,16 +110,27 @@ impl Relay {
             }
         }
         drop(self.listener);
-        self::drain(live, drain).await;
+        self::drain(live, drain, &self.route.metrics).await;
     }
 
     /// Cancellation safe: a permit that is not used goes back.
     async fn accept(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        let permit = Arc::clone(&self.connections).acquire_owned().await.ok();
+        let metrics = &self.route.metrics;
+        let permit = match Arc::clone(&self.connections).try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                metrics.stalls.increment();
+                Arc::clone(&self.connections).acquire_owned().await.ok()
+            }
+        };
         loop {
             match self.listener.accept().await {
-                Ok((client, peer)) => return (client, peer, permit),
+                Ok((client, peer)) => {
+                    metrics.accepted.increment();
+                    return (client, peer, permit);
+                }
                 Err(error) => {
+                    metrics.accept_errors.increment();
                     warn!(%error, "no connection can be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
@@ -102,7 +139,7 @@ impl Relay {
     }
 }
 
-async fn drain(mut live: JoinSet<()>, patience: Duration) {
+async fn drain(mut live: JoinSet<()>, patience: Duration, metrics: &Metrics) {
     while live.try_join_next().is_some() {}
     if live.is_empty() {
         return;
@@ -111,29 +148,51 @@ async fn drain(mut live: JoinSet<()>, patience: Duration) {
     let finished = timeout(patience, async { while live.join_next().await.is_some() {} }).await;
     if finished.is_err() {
         warn!(connections = live.len(), "closing the connections that have not finished");
+        metrics.ended.of(End::Drained).add(live.len() as u64);
         live.shutdown().await;
     }
 }
 
 impl Route {
-    async fn carry(&self, mut client: TcpStream, peer: SocketAddr) {
-        let mut worker = match self.worker.connect().await {
-            Ok(worker) => worker,
+    async fn carry(&self, client: TcpStream, peer: SocketAddr) {
+        let end = match self.sources.enter(peer.ip()) {
+            Some(_inside) => self.relay(client).await,
+            None => End::Refused,
+        };
+        self.metrics.ended.of(end).increment();
+        debug!(%peer, ?end, "connection ended");
+    }
+
+    async fn relay(&self, mut client: TcpStream) -> End {
+        let connecting = self.metrics.live.of(Phase::Connecting).enter();
+        let connected = self.worker.connect().await;
+        drop(connecting);
+        let mut worker = match connected {
+            Ok(worker) => {
+                if self.worker_is_away.swap(false, Ordering::Relaxed) {
+                    info!("the worker can be reached again");
+                }
+                worker
+            }
             Err(error) => {
-                warn!(%peer, worker = %self.worker, %error, "the worker cannot be reached");
-                return;
+                if !self.worker_is_away.swap(true, Ordering::Relaxed) {
+                    let worker = &self.worker;
+                    warn!(%worker, %error, "the worker cannot be reached; callers are hung up on");
+                }
+                return End::WorkerUnreachable;
             }
         };
-        let carried = match &self.recorder {
-            None => pump(&mut client, &mut worker).await,
+        let _relaying = self.metrics.live.of(Phase::Relaying).enter();
+        let bytes = &self.metrics.bytes;
+        match &self.recorder {
+            None => pump(&mut client, &mut worker, bytes, self.patience).await,
             Some(recorder) => match recorder.record("relay", worker) {
-                Ok(mut worker) => pump(&mut client, &mut worker).await,
-                Err(error) => Err(error),
+                Ok(mut worker) => pump(&mut client, &mut worker, bytes, self.patience).await,
+                Err(error) => {
+                    warn!(%error, "a connection cannot be recorded, and is closed");
+                    End::Broken
+                }
             },
-        };
-        match carried {
-            Ok((up, down)) => debug!(%peer, up, down, "connection finished"),
-            Err(error) => debug!(%peer, %error, "connection broken"),
         }
     }
 }

@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::metrics::{Metrics, MetricsServer};
 use crate::record::Recorder;
-use crate::relay::Relay;
-use crate::store::{OpenError, RedbStore};
+use crate::relay::{Patience, Relay, Terms};
+use crate::store::{Measured, OpenError, RedbStore};
 
 /// Streams of store messages at once. The worker needs one, and one more while it reconnects.
 const STORE_CONNECTIONS: usize = 16;
@@ -36,14 +37,24 @@ pub struct Config {
     pub data: PathBuf,
     /// The most connections that are relayed at once; further ones wait.
     pub max_connections: usize,
+    /// The most connections that are relayed at once from one address; further ones are closed.
+    /// For a host whose callers reach it directly: behind a balancer all have its address.
+    pub max_connections_per_address: Option<usize>,
+    /// How long a connection may carry nothing, in either direction, before it is closed.
+    pub idle: Duration,
+    /// The same for one of which one direction has ended.
+    pub half_closed: Duration,
     /// How long live connections may take to finish after the shutdown.
     pub drain: Duration,
+    /// Where `/metrics` and `/healthz` are answered, without TLS; port 0 takes any that is free.
+    pub metrics_listen: Option<SocketAddr>,
     /// A folder for recordings of all that passes; for debugging, see [`run`].
     pub record_traffic: Option<PathBuf>,
 }
 
 impl Config {
-    /// A host with the usual limits: 16384 connections, 10 seconds to drain, no recording.
+    /// A host with the usual limits: 16384 connections, 350 seconds of silence as with AWS's Network
+    /// Load Balancer, 60 in half-closed connections, 10 to drain; no metrics, no recording.
     pub fn new(listen: SocketAddr, worker: Address, store_listen: Address, data: PathBuf) -> Self {
         Self {
             listen,
@@ -51,16 +62,29 @@ impl Config {
             store_listen,
             data,
             max_connections: 16_384,
+            max_connections_per_address: None,
+            idle: Duration::from_secs(350),
+            half_closed: Duration::from_secs(60),
             drain: Duration::from_secs(10),
+            metrics_listen: None,
             record_traffic: None,
         }
     }
 }
 
+/// Where a running host is reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    /// By callers.
+    pub callers: SocketAddr,
+    /// By Prometheus, if at all.
+    pub metrics: Option<SocketAddr>,
+}
+
 /// Runs a host until `shutdown`, and a little longer until its connections are drained.
 ///
-/// `ready` gets the address that callers can connect to, once they can and the store is open. It
-/// says nothing about the worker, which may start later.
+/// `ready` gets the addresses once callers can connect and the store is open. It says nothing about
+/// the worker, which may start later.
 ///
 /// With `record_traffic` every byte of relay and store is also written to files of that folder,
 /// `<kind>-<process id>-<connection>-<from|to>-worker.bin`. They hold no more than any host could
@@ -74,7 +98,7 @@ impl Config {
 /// [`HostError`], all of them at the start.
 pub async fn run(
     config: Config,
-    ready: impl FnOnce(SocketAddr),
+    ready: impl FnOnce(Listening),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), HostError> {
     let recorder = match &config.record_traffic {
@@ -84,22 +108,38 @@ pub async fn run(
                 .map_err(|source| HostError::Recording { folder: folder.clone(), source })?,
         ),
     };
-    let store = open_store(&config.data).await?;
+    let metrics = Arc::new(Metrics::default());
+    let store = open_store(&config.data, Arc::clone(&metrics)).await?;
     let store_listener = config.store_listen.listen().await.map_err(|source| {
         HostError::StoreListen { address: config.store_listen.clone(), source }
     })?;
     let no_listener = |source| HostError::Listen { listen: config.listen, source };
-    let relay =
-        Relay::bind(config.listen, config.worker.clone(), config.max_connections, recorder.clone())
-            .map_err(no_listener)?;
-    let address = relay.local_addr().map_err(no_listener)?;
+    let terms = Terms {
+        worker: config.worker.clone(),
+        max_connections: config.max_connections,
+        max_per_address: config.max_connections_per_address,
+        patience: Patience { idle: config.idle, half_closed: config.half_closed },
+        recorder: recorder.clone(),
+    };
+    let relay = Relay::bind(config.listen, terms, Arc::clone(&metrics)).map_err(no_listener)?;
+    let callers = relay.local_addr().map_err(no_listener)?;
+    let scraped = match config.metrics_listen {
+        None => None,
+        Some(listen) => {
+            let failed = |source| HostError::MetricsListen { listen, source };
+            let server = MetricsServer::bind(listen).await.map_err(failed)?;
+            let address = server.local_addr().map_err(failed)?;
+            info!(listen = %address, "metrics");
+            Some((server, address))
+        }
+    };
 
     info!(data = %config.data.display(), listen = %config.store_listen, "store open");
-    info!(listen = %address, worker = %config.worker, "relaying");
+    info!(listen = %callers, worker = %config.worker, "relaying");
     if let Some(folder) = &config.record_traffic {
         warn!(folder = %folder.display(), "recording every byte that passes");
     }
-    ready(address);
+    ready(Listening { callers, metrics: scraped.as_ref().map(|(_, address)| *address) });
 
     // The store outlives the relay: what is drained still needs it.
     let (relaying, stop) = oneshot::channel::<()>();
@@ -107,16 +147,24 @@ pub async fn run(
         relay.serve(shutdown, config.drain).await;
         drop(relaying);
     };
-    tokio::join!(relayed, serve_stores(store_listener, store, recorder, stop));
+    let sizes = Arc::downgrade(&store);
+    let sizes = move || sizes.upgrade().map(|store| store.sizes()).unwrap_or_default();
+    let scraping =
+        scraped.map(|(server, _)| tokio::spawn(server.serve(Arc::clone(&metrics), sizes)));
+    let store = Arc::new(Measured::new(store, Arc::clone(&metrics)).await);
+    tokio::join!(relayed, serve_stores(store_listener, store, recorder, &metrics, stop));
+    if let Some(scraping) = scraping {
+        scraping.abort();
+    }
     info!("stopped");
     Ok(())
 }
 
-async fn open_store(folder: &Path) -> Result<Arc<RedbStore>, HostError> {
+async fn open_store(folder: &Path, metrics: Arc<Metrics>) -> Result<Arc<RedbStore>, HostError> {
     let path = folder.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
         make_private_folder(&path)?;
-        RedbStore::open(&path)
+        RedbStore::open_measured(&path, metrics)
     });
     let source = match opened.await {
         Ok(Ok(store)) => return Ok(Arc::new(store)),
@@ -134,8 +182,9 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 /// Serves the worker's store messages until `stop`; the store is closed when it returns.
 async fn serve_stores(
     listener: Listener,
-    store: Arc<RedbStore>,
+    store: Arc<Measured>,
     recorder: Option<Recorder>,
+    metrics: &Arc<Metrics>,
     mut stop: oneshot::Receiver<()>,
 ) {
     let connections = Arc::new(Semaphore::new(STORE_CONNECTIONS));
@@ -153,7 +202,9 @@ async fn serve_stores(
         match accepted {
             Ok(stream) => {
                 let (store, recorder) = (Arc::clone(&store), recorder.clone());
+                let metrics = Arc::clone(metrics);
                 live.spawn(async move {
+                    let _connected = metrics.worker_streams.enter();
                     serve_one_store(stream, store, recorder).await;
                     drop(permit);
                 });
@@ -167,7 +218,7 @@ async fn serve_stores(
     live.shutdown().await;
 }
 
-async fn serve_one_store(stream: Stream, store: Arc<RedbStore>, recorder: Option<Recorder>) {
+async fn serve_one_store(stream: Stream, store: Arc<Measured>, recorder: Option<Recorder>) {
     info!("the worker has connected to the store");
     let served = match recorder {
         None => serve_store(stream, store).await,
@@ -205,6 +256,14 @@ pub enum HostError {
     #[error("cannot listen for callers on {listen}: {source}")]
     Listen {
         /// `listen`.
+        listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address for metrics.
+    #[error("cannot listen for metrics on {listen}: {source}")]
+    MetricsListen {
+        /// `metrics_listen`.
         listen: SocketAddr,
         /// Why.
         source: io::Error,

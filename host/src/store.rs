@@ -10,22 +10,26 @@
 
 mod audit;
 mod journal;
+mod measured;
 mod reader;
 mod segment;
 
+pub(crate) use self::measured::Measured;
 pub use reader::{AuditItem, AuditReader};
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use sekisho_wire::store::Page;
 use sekisho_wire::{Commit, RecordKey, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use self::audit::{AuditLog, Disk};
+use self::audit::{AuditLog, Disk, Segments};
 use self::journal::Journal;
+use crate::metrics::{Log, Metrics};
 
 /// Requests that wait for a thread; further ones wait for room. Four streams' worth.
 const QUEUE: usize = 1024;
@@ -40,8 +44,17 @@ pub struct RedbStore {
     commits: mpsc::Sender<JournalJob>,
     appends: mpsc::Sender<AuditJob>,
     reads: mpsc::Sender<ReadJob>,
+    journal_file: PathBuf,
+    segments: Arc<Segments>,
     // After the senders: the threads end when those are gone.
     _threads: Threads,
+}
+
+/// Bytes on the disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    pub(crate) journal: u64,
+    pub(crate) audit: u64,
 }
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -70,17 +83,24 @@ impl RedbStore {
     ///
     /// [`OpenError`]; among others when another process has it open.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_measured(folder, Arc::default())
+    }
+
+    /// [`RedbStore::open`], with the time that batches take to become durable in `metrics`.
+    pub(crate) fn open_measured(folder: &Path, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         std::fs::create_dir_all(folder)?;
-        let journal = Arc::new(Journal::open(&folder.join("journal.redb"))?);
+        let journal_file = folder.join("journal.redb");
+        let journal = Arc::new(Journal::open(&journal_file)?);
         let audit = AuditLog::open(&folder.join("audit"), Disk::REAL)?;
         let segments = audit.segments();
 
         let (commits, jobs) = mpsc::channel(QUEUE);
-        let writer = Arc::clone(&journal);
-        let committing = spawn("commit", move || commit_batches(&writer, jobs))?;
+        let (writer, measured) = (Arc::clone(&journal), Arc::clone(&metrics));
+        let committing = spawn("commit", move || commit_batches(&writer, jobs, &measured))?;
         let (appends, jobs) = mpsc::channel(QUEUE);
-        let appending = spawn("audit", move || append_batches(audit, jobs))?;
+        let appending = spawn("audit", move || append_batches(audit, jobs, &metrics))?;
         let (reads, mut jobs) = mpsc::channel(QUEUE);
+        let readable = Arc::clone(&segments);
         let reading = spawn("read", move || {
             while let Some(job) = jobs.blocking_recv() {
                 match job {
@@ -89,13 +109,19 @@ impl RedbStore {
                         reply(answer, journal.entries(from, limit));
                     }
                     ReadJob::Audit(from, limit, answer) => {
-                        reply(answer, segments.page(from, limit));
+                        reply(answer, readable.page(from, limit));
                     }
                 }
             }
         })?;
         let _threads = Threads(vec![committing, appending, reading]);
-        Ok(Self { commits, appends, reads, _threads })
+        Ok(Self { commits, appends, reads, journal_file, segments, _threads })
+    }
+
+    /// How large it is now; one `stat(2)`.
+    pub(crate) fn sizes(&self) -> Sizes {
+        let journal = std::fs::metadata(&self.journal_file).map_or(0, |file| file.len());
+        Sizes { journal, audit: self.segments.bytes() }
     }
 }
 
@@ -113,7 +139,7 @@ impl Drop for Threads {
     }
 }
 
-fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
+fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metrics: &Metrics) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut commits, mut answers, mut heads) = (vec![], vec![], vec![]);
@@ -131,7 +157,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
             }
         }
         if !commits.is_empty() {
+            let started = Instant::now();
             let results = journal.commit(&commits);
+            metrics.sync_time.of(Log::Journal).observe(started.elapsed());
             answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
         }
         for (before, head, answer) in compactions {
@@ -144,7 +172,7 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>) {
     }
 }
 
-fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>) {
+fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>, metrics: &Metrics) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut records, mut answers, mut tails) = (vec![], vec![], vec![]);
@@ -157,7 +185,14 @@ fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>) {
                 AuditJob::Tail(answer) => tails.push(answer),
             }
         }
-        let results = audit.append(&records);
+        let results = if records.is_empty() {
+            Vec::new()
+        } else {
+            let started = Instant::now();
+            let results = audit.append(&records);
+            metrics.sync_time.of(Log::Audit).observe(started.elapsed());
+            results
+        };
         answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
         for answer in tails {
             reply(answer, Ok(audit.tail()));

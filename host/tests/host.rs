@@ -2,89 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use std::net::SocketAddr;
+mod running;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+use running::{Host, SOON, read_all};
 use sekisho_host::{Config, HostError, run};
 use sekisho_wire::frame::{Frame, HEADER_LENGTH, MAX_FRAME, read_frame, write_frame};
-use sekisho_wire::{Address, Commit, Listener, RecordKey, Store, StoreClient, StoreError, Stream};
+use sekisho_wire::{Address, Commit, RecordKey, Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-
-const SOON: Duration = Duration::from_secs(20);
-
-struct Host {
-    folder: tempfile::TempDir,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<Result<(), HostError>>,
-}
-
-impl Host {
-    async fn start() -> Self {
-        Self::start_with(tempfile::tempdir().unwrap(), |_| {}).await
-    }
-
-    async fn start_with(folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(
-            "127.0.0.1:0".parse().unwrap(),
-            Address::Unix { path: folder.path().join("worker") },
-            Address::Unix { path: folder.path().join("store") },
-            folder.path().join("data"),
-        );
-        config.drain = Duration::from_millis(500);
-        change(&mut config);
-        let (ready, address) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let running = tokio::spawn(run(config, |address| ready.send(address).unwrap(), async {
-            let _ = stopped.await;
-        }));
-        let address = timeout(SOON, address).await.unwrap().unwrap();
-        Self { folder, address, stop: Some(stop), running }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    async fn worker(&self) -> Listener {
-        Address::Unix { path: self.path("worker") }.listen().await.unwrap()
-    }
-
-    /// A caller's connection and the worker's end of it.
-    async fn connect(&self, worker: &Listener) -> (TcpStream, Stream) {
-        let (caller, accepted) = tokio::join!(TcpStream::connect(self.address), worker.accept());
-        (caller.unwrap(), accepted.unwrap())
-    }
-
-    fn store_address(&self) -> Address {
-        Address::Unix { path: self.path("store") }
-    }
-
-    fn store(&self) -> StoreClient {
-        StoreClient::dial(self.store_address())
-    }
-
-    fn signal(&mut self) {
-        drop(self.stop.take());
-    }
-
-    async fn stop(mut self) -> tempfile::TempDir {
-        self.signal();
-        timeout(SOON, self.running).await.unwrap().unwrap().unwrap();
-        self.folder
-    }
-}
-
-async fn read_all(mut stream: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
-    let mut read = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut read)).await.unwrap().unwrap();
-    read
-}
 
 /// Bytes that repeat nowhere near.
 fn pattern(length: usize) -> Vec<u8> {

@@ -128,6 +128,11 @@ pub(crate) async fn hello_relay(folder: &str) -> Result {
         Address::Unix { path: folder.join("hello-store.sock") },
         folder.join("hello-store"),
     );
-    sekisho_host::run(config, |address| println!("{address}"), std::future::pending()).await?;
+    sekisho_host::run(
+        config,
+        |listening| println!("{}", listening.callers),
+        std::future::pending(),
+    )
+    .await?;
     Ok(())
 }

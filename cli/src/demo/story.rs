@@ -46,6 +46,7 @@ impl Story {
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
             users: vec![APPLICATION.parse::<User>()?],
+            metrics_listen: None,
             record_traffic: Some(folder.join("carried")),
             auditor_key: None,
             log: Log::Folder(logs.clone()),

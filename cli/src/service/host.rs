@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use sekisho_host::Config;
+use sekisho_host::{Config, Listening};
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ pub(crate) struct HostParameters {
     pub(crate) worker: PathBuf,
     pub(crate) store: PathBuf,
     pub(crate) data: PathBuf,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) record_traffic: Option<PathBuf>,
 }
 
@@ -27,11 +28,12 @@ pub(crate) fn run() -> ExitCode {
 }
 
 async fn serve(parameters: HostParameters, child: Child, parent: ParentGone) -> Result<(), Ended> {
-    let HostParameters { listen, worker, store, data, record_traffic } = parameters;
+    let HostParameters { listen, worker, store, data, metrics_listen, record_traffic } = parameters;
     let config = Config {
+        metrics_listen,
         record_traffic,
         ..Config::new(listen, Address::Unix { path: worker }, Address::Unix { path: store }, data)
     };
-    let ready = |address: SocketAddr| child.ready(&address.to_string());
+    let ready = |listening: Listening| child.ready(&listening.callers.to_string());
     sekisho_host::run(config, ready, parent.wait()).await.map_err(Ended::new)
 }

@@ -34,6 +34,7 @@ use worker::{AccessKey, WorkerParameters};
 pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
     pub(crate) users: Vec<User>,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) record_traffic: Option<PathBuf>,
     /// A file with the auditor's public key, to use from now on.
     pub(crate) auditor_key: Option<PathBuf>,
@@ -72,6 +73,7 @@ impl Service {
             worker: folder.worker_socket(),
             store: folder.store_socket(),
             data: folder.store(),
+            metrics_listen: options.metrics_listen,
             record_traffic: options.record_traffic,
         };
         let host = Process::start(Role::Host, &options.log, &host).await?;

@@ -7,78 +7,99 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
+
+use crate::metrics::{Counter, End, Family, Way};
 
 /// One read: what a loaded TCP socket has ready.
 const READ: usize = 64 * 1024;
 
-/// How long a connection of which one direction has ended may be silent in the other.
-const HALF_CLOSED_PATIENCE: Duration = Duration::from_secs(60);
+/// A silence is looked for this many times in its length: it may last a quarter longer.
+const LOOKS: u32 = 4;
 
 thread_local! {
     static SHARED: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
 }
 
-/// Returns how many bytes went from `client` to `worker`, and back.
+/// How long a connection may carry nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// While both directions are open.
+    pub(crate) idle: Duration,
+    /// When one has ended.
+    pub(crate) half_closed: Duration,
+}
+
+/// Carries bytes until both directions have ended or nothing has moved for too long; answers how it
+/// ended.
 ///
 /// The end of one direction is passed on by closing that direction alone. A side that no longer
 /// takes bytes ends the direction to it; what it still has to say is carried to the end, and what
-/// the caller still sends meanwhile is thrown away.
-///
-/// # Errors
-///
-/// An error of reading from the caller, which ends both directions; `TimedOut` when one direction has ended and the
-/// other was silent for a minute.
-pub(super) async fn pump<C, W>(client: &mut C, worker: &mut W) -> io::Result<(u64, u64)>
+/// the caller still sends meanwhile is thrown away. An error of reading from the caller ends both
+/// directions. A connection whose reader has stopped is as silent as one without a writer.
+pub(super) async fn pump<C, W>(
+    client: &mut C,
+    worker: &mut W,
+    bytes: &Family<Way, Counter>,
+    patience: Patience,
+) -> End
 where
     C: AsyncRead + AsyncWrite + Unpin,
     W: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut up, mut down) = (Direction::new(Side::Caller), Direction::new(Side::Worker));
+    let mut up = Direction::new(Side::Caller, bytes.of(Way::ToWorker));
+    let mut down = Direction::new(Side::Worker, bytes.of(Way::FromWorker));
+    let mut silence = pin!(sleep(patience.idle / LOOKS));
+    let (mut half_closed, mut carried, mut silent_looks) = (false, 0, 0);
     poll_fn(|cx| {
-        let up = up.poll(cx, client, worker)?;
-        let down = down.poll(cx, worker, client)?;
-        if up.is_ready() || down.is_ready() {
-            Poll::Ready(io::Result::Ok(()))
-        } else {
-            Poll::Pending
+        loop {
+            let (Ok(up_ended), Ok(down_ended)) =
+                (ended(up.poll(cx, client, worker)), ended(down.poll(cx, worker, client)))
+            else {
+                return Poll::Ready(End::Broken);
+            };
+            if up_ended && down_ended {
+                return Poll::Ready(End::Finished);
+            }
+            if (up_ended || down_ended) && !half_closed {
+                (half_closed, silent_looks) = (true, 0);
+                silence.as_mut().reset(Instant::now() + patience.half_closed / LOOKS);
+            }
+            ready!(silence.as_mut().poll(cx));
+            let now = up.carried.saturating_add(down.carried);
+            silent_looks = if now == carried { silent_looks + 1 } else { 0 };
+            carried = now;
+            if silent_looks >= LOOKS {
+                return Poll::Ready(if half_closed { End::HalfClosed } else { End::Idle });
+            }
+            let limit = if half_closed { patience.half_closed } else { patience.idle };
+            silence.as_mut().reset(Instant::now() + limit / LOOKS);
         }
     })
-    .await?;
+    .await
+}
 
-    loop {
-        let before = (up.carried, down.carried);
-        let both = poll_fn(|cx| {
-            let up = up.poll(cx, client, worker)?;
-            let down = down.poll(cx, worker, client)?;
-            if up.is_ready() && down.is_ready() {
-                Poll::Ready(io::Result::Ok(()))
-            } else {
-                Poll::Pending
-            }
-        });
-        match timeout(HALF_CLOSED_PATIENCE, both).await {
-            Ok(ended) => return ended.map(|()| (up.carried, down.carried)),
-            Err(_) if before == (up.carried, down.carried) => {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "half-closed and silent"));
-            }
-            Err(_) => {}
-        }
+fn ended(direction: Poll<io::Result<()>>) -> io::Result<bool> {
+    match direction {
+        Poll::Pending => Ok(false),
+        Poll::Ready(ended) => ended.map(|()| true),
     }
 }
 
-struct Direction {
+struct Direction<'a> {
     from: Side,
     state: State,
     /// What was read and not yet written.
     rest: Vec<u8>,
     written: usize,
     carried: u64,
+    /// Of all connections.
+    count: &'a Counter,
 }
 
 /// Whose bytes a direction carries.
@@ -99,9 +120,14 @@ enum State {
     Ended,
 }
 
-impl Direction {
-    fn new(from: Side) -> Self {
-        Self { from, state: State::Open, rest: Vec::new(), written: 0, carried: 0 }
+impl<'a> Direction<'a> {
+    fn new(from: Side, count: &'a Counter) -> Self {
+        Self { from, state: State::Open, rest: Vec::new(), written: 0, carried: 0, count }
+    }
+
+    fn carried(&mut self, bytes: usize) {
+        self.carried = self.carried.saturating_add(bytes as u64);
+        self.count.add(bytes as u64);
     }
 
     /// Nobody takes these bytes any more.
@@ -159,7 +185,7 @@ impl Direction {
             match ready!(Pin::new(&mut *to).poll_write(cx, rest)) {
                 Ok(written) if written > 0 => {
                     self.written += written;
-                    self.carried += written as u64;
+                    self.carried(written);
                 }
                 Ok(_) | Err(_) => {
                     self.rest = Vec::new();
@@ -202,7 +228,7 @@ impl Direction {
                 }
                 Poll::Pending => 0,
             };
-            self.carried += written as u64;
+            self.carried(written);
             self.rest.extend(read.get(written..).unwrap_or_default());
             Poll::Ready(Ok(()))
         })

@@ -269,6 +269,11 @@ impl Segments {
         })
     }
 
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.index().segments.iter().map(|segment| segment.length).sum()
+    }
+
     fn read(&self, index: &Index, from: u64, limit: usize) -> io::Result<Page> {
         let (mut page, mut bytes) = (Page::new(), 0);
         let oldest = index.segments.first().map_or(1, |segment| segment.first);
