@@ -14,6 +14,7 @@ pub(crate) use cached::CachedDocument;
 use crate::api::ApiError;
 use crate::audit::AuditLog;
 use crate::configuration::UnsealProvider;
+use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::storage::journal::Journal;
 use crate::tls::Leaf;
@@ -144,7 +145,7 @@ impl Attester {
         };
         tokio::task::spawn_blocking(attesting).await.map_err(|_| ApiError::Internal)?.map_err(
             |error| {
-                tracing::error!(%error, "the NSM gave no document");
+                log(Event::NoDocument(error));
                 ApiError::Internal
             },
         )

@@ -16,6 +16,7 @@ pub(crate) use sealer::BlockSealer;
 pub use sealer::SealerError;
 
 use crate::api::Response;
+use crate::log::{Event, log};
 use crate::storage::checkpoint::{Checkpoint, Newest};
 use crate::storage::record::BlobHash;
 use sealer::SealedBlock;
@@ -29,7 +30,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
 
 /// Bytes of entries in one block at the most: what the store takes as one record, less room for
 /// the block's own fields and its seal. One entry is far smaller: 8 KiB of encryption context and
@@ -178,7 +178,7 @@ impl AuditLog {
         let (durable, answer) = oneshot::channel();
         let entry = codec::encode(&outcome.entry).map_err(|_| Unrecorded)?;
         if entry.len() > BLOCK_BYTES {
-            error!(bytes = entry.len(), "a decision is too large to be recorded");
+            log(Event::DecisionTooLarge { bytes: entry.len() });
             return Err(Unrecorded);
         }
         let waiting = Waiting { entry: ByteBuf::from(entry), durable };
@@ -304,9 +304,9 @@ impl BlockWriter {
         result: Result<(), &AuditError>,
     ) {
         match result {
-            Ok(()) if !self.healthy => info!("the audit log is written again; releases resume"),
+            Ok(()) if !self.healthy => log(Event::AuditResumed),
             Err(error) if self.healthy => {
-                error!(%error, "the audit log cannot be written; nothing is released");
+                log(Event::AuditFailed(error));
             }
             _ => {}
         }

@@ -8,6 +8,7 @@ use crate::http::{self, Worker};
 use crate::keys::arn::Place;
 use crate::keys::policy::{Modules, PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
+use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
@@ -26,7 +27,6 @@ use std::io;
 use std::sync::Arc;
 use thiserror::Error;
 use time::OffsetDateTime;
-use tracing::{info, warn};
 
 /// All that a worker is started with.
 pub struct Boot {
@@ -57,7 +57,7 @@ pub async fn run(
     let Boot { configuration, nsm, root_key, credentials, listen, store } = boot;
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
-    info!(region = configuration.region, account = configuration.account, "configuration measured");
+    log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
 
     let (authority, journal, service) = match root_key {
         Some(root) => {
@@ -69,7 +69,7 @@ pub async fn run(
             (authority, Some(journal), Some(service))
         }
         None => {
-            warn!("no root key: the worker is sealed and answers only /health and /attestation");
+            log(Event::Sealed);
             (ServiceAuthority::generate(now)?, None, None)
         }
     };
@@ -89,13 +89,13 @@ pub async fn run(
         .listen()
         .await
         .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
-    info!(address = %listen, "serving");
+    log(Event::Serving);
     ready();
     let worker = Arc::new(Worker { attester, service });
     let renewing = tokio::spawn(identity.clone().keep_renewed());
     http::serve(listener, identity, worker, shutdown).await;
     renewing.abort();
-    info!("stopped");
+    log(Event::Stopped);
     Ok(())
 }
 
@@ -146,8 +146,7 @@ pub(crate) async fn open_storage(
     cadence: Cadence,
 ) -> Result<(Journal, AuditLog), BootError> {
     let journal = Journal::open(store.clone(), journal_keys, cadence).await?;
-    let entries = journal.checkpoint().sequence;
-    info!(entries, "the journal is whole");
+    log(Event::JournalWhole { entries: journal.checkpoint().sequence });
     let audit = AuditLog::open(store, sealer, journal.audited()).await?;
     journal.name_audit_blocks(audit.newest());
     Ok((journal, audit))

@@ -2,6 +2,7 @@
 
 use crate::api::{ApiError, Operation, Response as ApiResponse};
 use crate::attested::{Allowance, Attester};
+use crate::log::{Event, connection_kind, handshake_kind, log};
 use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
@@ -25,7 +26,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tracing::{debug, warn};
 use uuid::Uuid;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
@@ -75,7 +75,7 @@ pub(crate) async fn serve(
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
+                log(Event::AcceptFailed(error.kind()));
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -88,7 +88,7 @@ pub(crate) async fn serve(
     }
     let Some(graceful) = Arc::into_inner(graceful) else { return };
     if timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
-        warn!("connections were still open when the time to drain was over");
+        log(Event::DrainEnded);
     }
 }
 
@@ -101,8 +101,10 @@ async fn serve_connection(
     let tls = TlsAcceptor::from(leaf.config.clone());
     let stream = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return debug!(%error, "a TLS handshake failed"),
-        Err(_) => return debug!("a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            return log(Event::HandshakeFailed { kind: handshake_kind(&error) });
+        }
+        Err(_) => return log(Event::HandshakeLate),
     };
     let builder = bounded();
     let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
@@ -113,7 +115,7 @@ async fn serve_connection(
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
-        debug!(error, "a connection ended early");
+        log(Event::ConnectionBroken { kind: connection_kind(&*error) });
     }
 }
 
@@ -191,10 +193,13 @@ fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
 
 async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
     let refuse = |error| ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
+    // Also where there is no service: an answer that overtakes the request's body makes clients of
+    // HTTP/2 lose it.
+    let request = read(request).await;
     let Some(service) = &worker.service else {
         return refuse(ApiError::Sealed);
     };
-    match read(request).await {
+    match request {
         Ok(request) => pipeline::answer(service, request, OffsetDateTime::now_utc()).await,
         Err(error) => refuse(error),
     }
@@ -203,6 +208,16 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>) -> Result<SignedRequest, ApiError> {
     let (parts, body) = request.into_parts();
+    let body = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect())
+        .await
+        .map_err(|_| ApiError::Validation("The request body took too long to arrive.".into()))?
+        .map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                ApiError::RequestTooLarge { limit: MAX_BODY }
+            } else {
+                ApiError::Validation("The request body broke off.".into())
+            }
+        })?;
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -221,16 +236,6 @@ async fn read(request: Request<Incoming>) -> Result<SignedRequest, ApiError> {
     }
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default())?;
-    let body = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect())
-        .await
-        .map_err(|_| ApiError::Validation("The request body took too long to arrive.".into()))?
-        .map_err(|error| {
-            if error.is::<http_body_util::LengthLimitError>() {
-                ApiError::RequestTooLarge { limit: MAX_BODY }
-            } else {
-                ApiError::Validation("The request body broke off.".into())
-            }
-        })?;
     Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
 }
 

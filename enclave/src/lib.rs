@@ -3,6 +3,8 @@
 //! Modules stand in the order in which a request meets them. Everything that arrives from the
 //! host (connections, storage, configuration) is hostile input: bounded, then authenticated.
 
+mod log;
+
 mod boot;
 mod cage;
 mod configuration;
@@ -49,6 +51,7 @@ pub use configuration::{
 };
 pub use credentials::BootCredential;
 pub use hpke::UnusableKey;
+pub use log::{LogFormat, start_log};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use storage::journal::JournalError;
 pub use tls::TlsError;

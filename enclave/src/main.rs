@@ -1,9 +1,9 @@
 //! The shipped worker: runs inside a Nitro enclave, with the real NSM and nothing else.
 
 use base64::Engine as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
-use sekisho_enclave::{Boot, BootConfiguration, UnsealProvider};
+use sekisho_enclave::{Boot, BootConfiguration, LogFormat, UnsealProvider, start_log};
 use sekisho_wire::Address;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +39,15 @@ struct Arguments {
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
+    /// How log lines look; RUST_LOG chooses which there are
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 /// DER SubjectPublicKeyInfo; what is in it is checked with the whole configuration.
@@ -50,10 +59,19 @@ fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    match run(arguments) {
+    let format = match arguments.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
+    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
+    let ended = match start_log(format, &levels) {
+        Ok(()) => run(arguments),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // Only a start fails, before there is a caller.
             eprintln!("sekisho-enclave: {error}");
             ExitCode::FAILURE
         }

@@ -36,5 +36,18 @@ pub enum TlsError {
     Random(#[from] RandomUnavailable),
 }
 
+impl TlsError {
+    /// For the log; certificates have names in them, which are not for it.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Journal(_) => "journal",
+            Self::Malformed(_) => "malformed-record",
+            Self::Certificate(_) => "certificate",
+            Self::Tls(_) => "tls",
+            Self::Random(_) => "no-randomness",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ pub mod address;
 pub mod call;
 pub mod codec;
 pub mod frame;
+mod log;
 pub mod store;
 pub mod stream;
 mod unix;

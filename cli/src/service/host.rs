@@ -9,7 +9,7 @@ use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
 
 use super::channel::ParentGone;
-use super::processes::{Child, Ended};
+use super::processes::{Child, Ended, Role};
 
 /// What the host is told. Nothing of it is secret.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub(crate) struct HostParameters {
 
 /// Runs the host until the parent closes stdin.
 pub(crate) fn run() -> ExitCode {
-    Child::run(serve)
+    Child::run(Role::Host, serve)
 }
 
 async fn serve(parameters: HostParameters, child: Child, parent: ParentGone) -> Result<(), Ended> {

@@ -11,6 +11,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use sekisho_enclave::{LogFormat, start_log};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::process::{ChildStdin, Command};
@@ -34,6 +35,23 @@ impl Role {
         match self {
             Self::Host => "internal-host",
             Self::Worker => "internal-worker",
+        }
+    }
+}
+
+impl Role {
+    /// Its log goes to stderr, warnings alone unless RUST_LOG says otherwise.
+    fn start_log(self) {
+        let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+        match self {
+            Self::Host => tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new(levels))
+                .with_writer(io::stderr)
+                .init(),
+            Self::Worker => {
+                // There is no other log in this process.
+                let _ = start_log(LogFormat::Text, &levels);
+            }
         }
     }
 }
@@ -135,13 +153,12 @@ pub(crate) struct Child {
 impl Child {
     /// Reads the parameters, serves until the parent closes stdin, and tells the parent where
     /// it serves or why it cannot.
-    pub(crate) fn run<T, F>(serve: impl FnOnce(T, Self, ParentGone) -> F) -> ExitCode
+    pub(crate) fn run<T, F>(role: Role, serve: impl FnOnce(T, Self, ParentGone) -> F) -> ExitCode
     where
         T: DeserializeOwned,
         F: Future<Output = Result<(), Ended>>,
     {
-        let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-        tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).init();
+        role.start_log();
 
         let child = Self { answered: Rc::default() };
         let ended = channel::parameters().map_err(Ended::new).and_then(|(parameters, parent)| {
@@ -158,7 +175,7 @@ impl Child {
             Ok(()) => ExitCode::SUCCESS,
             Err(Ended(reason)) => {
                 if child.answered.get() {
-                    tracing::error!("{reason}");
+                    eprintln!("sekisho {role}: {reason}");
                 } else {
                     child.answer(&Answer::Failed(reason));
                 }

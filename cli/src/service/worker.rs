@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::channel::ParentGone;
 use super::nsm::Development;
-use super::processes::{Child, Ended};
+use super::processes::{Child, Ended, Role};
 
 /// What the worker is told: over stdin, because most of it is secret.
 #[derive(Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub(crate) fn configuration(
 
 /// Runs the worker until the parent closes stdin.
 pub(crate) fn run() -> ExitCode {
-    Child::run(serve)
+    Child::run(Role::Worker, serve)
 }
 
 async fn serve(
@@ -105,7 +105,7 @@ async fn serve(
     drop(root_key);
     let ready = || {
         if let Err(error) = caged.close() {
-            tracing::error!(%error, "the worker's cage is not closed behind it");
+            eprintln!("sekisho worker: its cage is not closed behind it: {error}");
         }
         child.ready(&address.listening_path().unwrap_or_default().to_string_lossy());
     };

@@ -33,7 +33,19 @@ impl Service {
 
     /// Starts a service in `folder` on a free port.
     pub(crate) fn start_with(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(SEKISHO)
+        Self::start_by(Command::new(SEKISHO), folder, arguments)
+    }
+
+    /// Starts a service that logs all it can to a file.
+    pub(crate) fn start_talking(folder: &Path, log: &Path) -> Self {
+        let mut command = Command::new(SEKISHO);
+        let log = std::fs::File::create(log).expect("a file for the log");
+        command.env("RUST_LOG", "trace").stderr(log);
+        Self::start_by(command, folder, &[])
+    }
+
+    fn start_by(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
             .args(arguments)

@@ -2,6 +2,7 @@
 
 use crate::keys::arn::NoSuchName;
 use crate::keys::store::StoreFault;
+use crate::log::{Event, log};
 use crate::secret::{RandomUnavailable, SealError};
 
 /// An error as AWS KMS gives it. Nothing in it is secret: it goes to the caller.
@@ -175,11 +176,23 @@ impl From<StoreFault> for ApiError {
         use crate::storage::journal::JournalError;
         match fault {
             StoreFault::Journal(JournalError::Store(error)) => {
-                tracing::warn!(%error, "the store did not answer");
+                log(Event::StoreSilent(error));
                 Self::DependencyTimeout
             }
-            fault => {
-                tracing::error!(%fault, "the host's storage is not as it was left");
+            StoreFault::Journal(error) => {
+                log(Event::StorageBroken(&error));
+                Self::Internal
+            }
+            StoreFault::Malformed(_) => {
+                log(Event::StorageChanged { kind: "a record is malformed" });
+                Self::Internal
+            }
+            StoreFault::Policy(_) => {
+                log(Event::StorageChanged { kind: "a key's policy is no longer accepted" });
+                Self::Internal
+            }
+            StoreFault::Inconsistent => {
+                log(Event::StorageChanged { kind: "records contradict each other" });
                 Self::Internal
             }
         }

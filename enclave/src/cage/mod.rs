@@ -9,13 +9,13 @@ mod files;
 mod process;
 mod system_calls;
 
+use crate::log::{Event, log};
 pub use files::FilesError;
 use sekisho_wire::Address;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
-use tracing::{info, warn};
 
 /// A cage that is built but not entered: it knows the sockets that stay in reach.
 #[derive(Debug)]
@@ -90,9 +90,9 @@ impl Cage {
         gaps.extend(process::swap_is_on().then_some(Gap::Swap));
         system_calls::restrict()?;
         for gap in &gaps {
-            warn!("the cage has a gap: {gap}");
+            log(Event::CageGap(*gap));
         }
-        info!(gaps = gaps.len(), "the worker is in its cage");
+        log(Event::Caged { gaps: gaps.len() });
         Ok(Caged { gaps })
     }
 }

@@ -16,13 +16,13 @@ pub(crate) use snapshot::Cadence;
 use super::checkpoint::{Checkpoint, Newest};
 use super::index::{Index, Indexed};
 use super::record::{self, BlobHash, RecordId};
+use crate::log::{Event, log};
 use crate::secret::{self, JournalKeys};
 use sekisho_wire::codec;
 use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient};
 use serde::{Deserialize, Serialize};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use tokio::sync::{Mutex, MutexGuard, Notify};
-use tracing::warn;
 use zeroize::Zeroizing;
 
 const LABEL_ENTRY: &[u8] = b"sekisho v1 journal entry";
@@ -99,7 +99,7 @@ impl Journal {
         for _ in 1..ATTEMPTS {
             match journal.load().await {
                 Err(error) if error.may_have_been_overtaken() => {
-                    warn!(%error, "reading the journal once more");
+                    log(Event::JournalReadAgain(&error));
                 }
                 result => return result.map(|()| journal),
             }

@@ -7,6 +7,7 @@
 use super::TlsError;
 use super::authority::ServiceAuthority;
 use crate::attested::CachedDocument;
+use crate::log::{Event, log};
 use crate::storage::journal::Journal;
 use rustls::ServerConfig;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -133,12 +134,9 @@ impl Identity {
         loop {
             match self.renew(OffsetDateTime::now_utc()).await {
                 Ok(Renewed::Nothing) => {}
-                Ok(Renewed::Leaf) => tracing::info!("new connections have a new TLS leaf"),
-                Ok(Renewed::Authority) => tracing::warn!(
-                    "the service CA had less than a year left and was signed again with its key: \
-                     let clients fetch it with sekisho attest connect before the old one ends"
-                ),
-                Err(error) => tracing::error!(%error, "the TLS certificates cannot be renewed"),
+                Ok(Renewed::Leaf) => log(Event::LeafRenewed),
+                Ok(Renewed::Authority) => log(Event::AuthorityRenewed),
+                Err(error) => log(Event::RenewalFailed { kind: error.kind() }),
             }
             tokio::time::sleep(CHECK_PERIOD).await;
         }

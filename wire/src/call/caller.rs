@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tracing::debug;
 
 use super::{Limits, write_frames};
 use crate::frame::{Frame, FrameError, MAX_FRAME, read_body, read_header};
+use crate::log::{Event, log};
 
 /// Makes calls over one stream. Cheap to clone; the stream closes with the last clone.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Caller {
         match tokio::time::timeout(self.limits.patience, self.exchange(body, max_answer)).await {
             Ok(result) => result,
             Err(_) => {
-                debug!("no answer in time: giving the stream up");
+                log(Event::StreamGivenUp);
                 self.connection.give_up();
                 Err(CallError::TimedOut)
             }
@@ -123,11 +123,12 @@ impl Connection {
         let (reader, writer) = tokio::io::split(stream);
         tokio::select! {
             ended = self.read_answers(BufReader::new(reader)) => match ended {
-                Ok(()) => debug!("the peer closed the stream"),
-                Err(error) => debug!(%error, "the stream broke"),
+                Ok(()) => log(Event::StreamEnded),
+                Err(AnswerError::Frame(error)) => log(Event::StreamBroke(&error)),
+                Err(_) => log(Event::StreamMisused),
             },
             ended = write_frames(writer, queue) => if let Err(error) = ended {
-                debug!(%error, "the stream broke");
+                log(Event::StreamBroke(&error));
             },
             () = self.given_up.notified() => {}
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{info, warn};
 
 use super::message::{Request, Response};
 use super::{
@@ -16,6 +15,7 @@ use super::{
 use crate::address::Address;
 use crate::call::{CallError, Caller, Limits};
 use crate::codec::{decode, encode};
+use crate::log::{Event, log};
 
 /// How long a call waits for a connection during an outage, before it fails.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
@@ -95,7 +95,7 @@ impl StoreClient {
             Ok(Response::Refused(error)) => Err(error),
             Ok(response) => Ok(response),
             Err(error) => {
-                warn!(%error, "the store's answer is malformed");
+                log(Event::AnswerMalformed(error));
                 Err(StoreError::Malformed)
             }
         }
@@ -117,7 +117,7 @@ impl Dialled {
     async fn connected(&mut self, address: &Address, limits: Limits) -> Caller {
         if let Some(caller) = self.caller.take_if(|caller| caller.is_broken()) {
             drop(caller);
-            warn!(%address, "the connection to the store is lost");
+            log(Event::StoreLost(address));
         }
         loop {
             if let Some(caller) = &self.caller {
@@ -126,13 +126,13 @@ impl Dialled {
             sleep_until(self.not_before).await;
             match address.connect().await {
                 Ok(stream) => {
-                    info!(%address, "connected to the store");
+                    log(Event::StoreConnected(address));
                     self.caller = Some(Caller::over(stream, limits));
                     self.pause = FIRST_PAUSE;
                 }
                 Err(error) => {
                     if self.pause == FIRST_PAUSE {
-                        warn!(%address, %error, "the store cannot be reached; trying again");
+                        log(Event::StoreUnreachable(address, error.kind()));
                     }
                     self.pause = (self.pause * 2).min(LAST_PAUSE);
                 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tracing::warn;
 
 use super::message::{Request, Response};
 use super::{MAX_AUDIT_RECORD, Store, StoreError};
 use crate::call::{Limits, ServeError, serve};
 use crate::codec::{decode, encode};
+use crate::log::{Event, log};
 
 /// Answers store messages on a stream until it ends.
 ///
@@ -34,7 +34,7 @@ async fn answer<T: Store>(store: Arc<T>, body: Vec<u8>) -> Vec<u8> {
             carry_out(&*store, request).await.unwrap_or_else(Response::Refused)
         }
         Err(error) => {
-            warn!(%error, "a malformed store message");
+            log(Event::RequestMalformed(error));
             Response::Refused(StoreError::Malformed)
         }
     };

@@ -16,13 +16,13 @@ use super::super::checkpoint::Checkpoint;
 use super::super::index::{Index, Indexed};
 use super::super::record::{self, BlobHash, RecordId};
 use super::{Journal, JournalError, State, Write};
+use crate::log::{Event, log};
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_COMMIT_RECORDS, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{info, warn};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -94,7 +94,7 @@ impl Journal {
                 continue;
             }
             if let Err(error) = self.snapshot().await {
-                warn!(%error, "no snapshot of the journal; another attempt follows");
+                log(Event::SnapshotFailed(&error));
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -118,7 +118,7 @@ impl Journal {
         let mut writes = vec![put(RecordId::Snapshot, &manifest)?];
         writes.extend(old.into_iter().map(|id| Write { id, plaintext: None }));
         writer.commit(writes).await?;
-        info!(entries = start.sequence, chunks = manifest.chunks.len(), "snapshot of the journal");
+        log(Event::SnapshotMade { entries: start.sequence, chunks: manifest.chunks.len() });
         self.compact(start.sequence).await
     }
 

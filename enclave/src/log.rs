@@ -1,0 +1,140 @@
+//! What the worker logs: a closed set of events, none of which has a field that could hold a
+//! caller's words, a name, an address or a key.
+//!
+//! A field is a number, a member of an enum, a text of this program's own, or an error that consists
+//! of nothing else. What peers can put words into (TLS, HTTP, the system's errors) is mapped to a
+//! kind first. No other module writes to the log (`tests/log.rs`), and if one did, [`start_log`] lets
+//! nothing through that does not come from here.
+
+mod kind;
+mod subscriber;
+
+pub(crate) use kind::{connection_kind, handshake_kind};
+pub use subscriber::{LogFormat, start_log};
+
+use crate::audit::AuditError;
+use crate::cage::Gap;
+use crate::storage::journal::JournalError;
+use sekisho_nsm::NsmError;
+use sekisho_wire::store::StoreError;
+use std::io;
+use std::panic::Location;
+use tracing::{debug, error, info, warn};
+
+/// Something worth a line.
+pub(crate) enum Event<'a> {
+    // The start and the end.
+    CageGap(Gap),
+    Caged {
+        gaps: usize,
+    },
+    ConfigurationMeasured {
+        sha384: &'a [u8; 48],
+    },
+    Sealed,
+    JournalWhole {
+        entries: u64,
+    },
+    Serving,
+    DrainEnded,
+    Stopped,
+
+    // Connections.
+    AcceptFailed(io::ErrorKind),
+    HandshakeFailed {
+        kind: &'static str,
+    },
+    HandshakeLate,
+    ConnectionBroken {
+        kind: &'static str,
+    },
+
+    // The TLS identity.
+    LeafRenewed,
+    AuthorityRenewed,
+    RenewalFailed {
+        kind: &'static str,
+    },
+
+    // What requests need.
+    NoDocument(NsmError),
+    StoreSilent(StoreError),
+    StorageChanged {
+        kind: &'static str,
+    },
+    StorageBroken(&'a JournalError),
+
+    // Journal and audit log.
+    JournalReadAgain(&'a JournalError),
+    SnapshotMade {
+        entries: u64,
+        chunks: usize,
+    },
+    SnapshotFailed(&'a JournalError),
+    DecisionTooLarge {
+        bytes: usize,
+    },
+    AuditFailed(&'a AuditError),
+    AuditResumed,
+
+    /// Where the program is wrong; the message may quote anything, and is left out.
+    Panicked(&'a Location<'a>),
+}
+
+/// Writes a line.
+pub(crate) fn log(event: Event<'_>) {
+    match event {
+        Event::CageGap(gap) => warn!(%gap, "the cage has a gap"),
+        Event::Caged { gaps } => info!(gaps, "the worker is in its cage"),
+        Event::ConfigurationMeasured { sha384 } => {
+            info!(sha384 = hex::encode(sha384), "configuration measured");
+        }
+        Event::Sealed => {
+            warn!("no root key: the worker is sealed and answers only /health and /attestation");
+        }
+        Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
+        Event::Serving => info!("serving"),
+        Event::DrainEnded => {
+            warn!("connections were still open when the time to drain was over");
+        }
+        Event::Stopped => info!("stopped"),
+
+        Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
+        Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),
+        Event::HandshakeLate => debug!("a TLS handshake took too long"),
+        Event::ConnectionBroken { kind } => debug!(kind, "a connection ended early"),
+
+        Event::LeafRenewed => info!("new connections have a new TLS leaf"),
+        Event::AuthorityRenewed => warn!(
+            "the service CA had less than a year left and was signed again with its key: let \
+             clients fetch it with sekisho attest connect before the old certificate ends"
+        ),
+        Event::RenewalFailed { kind } => error!(kind, "the TLS certificates cannot be renewed"),
+
+        Event::NoDocument(error) => error!(%error, "the NSM gave no document"),
+        Event::StoreSilent(error) => warn!(%error, "the store did not answer"),
+        Event::StorageChanged { kind } => {
+            error!(kind, "the host's storage is not as it was left");
+        }
+        Event::StorageBroken(error) => error!(%error, "the host's storage is not as it was left"),
+
+        Event::JournalReadAgain(error) => warn!(%error, "reading the journal once more"),
+        Event::SnapshotMade { entries, chunks } => {
+            info!(entries, chunks, "snapshot of the journal");
+        }
+        Event::SnapshotFailed(error) => {
+            warn!(%error, "no snapshot of the journal; another attempt follows");
+        }
+        Event::DecisionTooLarge { bytes } => {
+            error!(bytes, "a decision is too large to be recorded")
+        }
+        Event::AuditFailed(error) => {
+            error!(%error, "the audit log cannot be written; nothing is released");
+        }
+        Event::AuditResumed => info!("the audit log is written again; releases resume"),
+
+        Event::Panicked(place) => {
+            error!(file = place.file(), line = place.line(), "a part of the worker panicked");
+        }
+    }
+}
