@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use uuid::Uuid;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
@@ -92,29 +93,35 @@ pub(crate) async fn serve(
     }
 }
 
+async fn shake_hands(stream: Stream, leaf: &Leaf) -> Option<TlsStream<Stream>> {
+    let tls = TlsAcceptor::from(leaf.config.clone());
+    match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => log(Event::HandshakeFailed { kind: handshake_kind(&error) }),
+        Err(_) => log(Event::HandshakeLate),
+    }
+    None
+}
+
 async fn serve_connection(
     stream: Stream,
     leaf: Arc<Leaf>,
     worker: Arc<Worker>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
-    let tls = TlsAcceptor::from(leaf.config.clone());
-    let stream = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            return log(Event::HandshakeFailed { kind: handshake_kind(&error) });
-        }
-        Err(_) => return log(Event::HandshakeLate),
-    };
+    // Each stage in a box of its own, so that a connection holds the present one alone.
+    let Some(stream) = Box::pin(shake_hands(stream, &leaf)).await else { return };
     let builder = bounded();
     let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
     let connection = Arc::new(Connection { leaf, attestations });
     let service = service_fn(move |request| {
         let (worker, connection) = (worker.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(route(&worker, &connection, request).await) }
+        // Boxed: a connection keeps room for its request's future for as long as it lives, and idle
+        // ones have none.
+        Box::pin(async move { Ok::<_, Infallible>(route(&worker, &connection, request).await) })
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
+    if let Err(error) = Box::pin(watcher.watch(connection.into_owned())).await {
         log(Event::ConnectionBroken { kind: connection_kind(&*error) });
     }
 }

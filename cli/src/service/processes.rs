@@ -159,6 +159,9 @@ impl Child {
         F: Future<Output = Result<(), Ended>>,
     {
         role.start_log();
+        // A connection takes two files in the host and one in the worker. Where it cannot be raised,
+        // fewer are accepted.
+        let _ = sekisho_host::raise_open_files_limit();
 
         let child = Self { answered: Rc::default() };
         let ended = channel::parameters().map_err(Ended::new).and_then(|(parameters, parent)| {
