@@ -70,6 +70,9 @@ pub(super) async fn run(folder: &Path, seed: u64) {
                     say(format_args!("found {id} {}", version(id, &bytes)));
                     break;
                 }
+                // A deletion of the worker before was still on its way; whether it may be is for
+                // the driver to say.
+                Ok(None) => break,
                 // The host may be killed meanwhile.
                 Err(JournalError::Store(_)) => pause().await,
                 other => broken(format_args!("record {id} at the start: {:?}", other.err())),
