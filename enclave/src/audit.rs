@@ -38,6 +38,9 @@ const BLOCK_BYTES: usize = MAX_AUDIT_RECORD - 1024;
 /// Blocks that are sent before the answer to the first has come. One flushes while the next fills;
 /// with more of them each would hold less.
 const BLOCKS_IN_FLIGHT: usize = 2;
+/// Blocks that a running worker may find behind the newest that it knows to be durable: its own, and
+/// as many of one that was killed.
+const LATE_BLOCKS: u64 = 4;
 /// Decisions that may wait for a block; a request beyond it waits before it is queued.
 const QUEUE: usize = 1024;
 
@@ -145,7 +148,8 @@ impl AuditLog {
             certain: false,
             healthy: true,
         };
-        writer.find_tail().await?;
+        // As many as all the workers since have written.
+        writer.find_tail(u64::MAX).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
         Ok(Self { queue, newest, signature_key })
@@ -269,7 +273,7 @@ impl BlockWriter {
     /// The next block, sealed, and where the log stands with it.
     async fn seal(&mut self, entries: Vec<ByteBuf>) -> Result<(Checkpoint, Vec<u8>), AuditError> {
         if !self.certain {
-            self.find_tail().await?;
+            self.find_tail(LATE_BLOCKS).await?;
         }
         let sequence = self.last.sequence.saturating_add(1);
         let content = codec::encode(&entries)?;
@@ -305,7 +309,8 @@ impl BlockWriter {
     ) {
         match result {
             Ok(()) if !self.healthy => log(Event::AuditResumed),
-            Err(error) if self.healthy => {
+            // A log that is not as it was left is told each time.
+            Err(error) if self.healthy || !matches!(error, AuditError::Store(_)) => {
                 log(Event::AuditFailed(error));
             }
             _ => {}
@@ -317,20 +322,51 @@ impl BlockWriter {
         }
     }
 
-    /// Goes on from where the log really ends; nothing may be in flight.
-    async fn find_tail(&mut self) -> Result<(), AuditError> {
+    /// Goes on from where the log really ends, at most `late` blocks after the newest that is known
+    /// to be durable; nothing may be in flight.
+    async fn find_tail(&mut self, late: u64) -> Result<(), AuditError> {
         let durable = self.newest.current();
         self.last = match self.store.audit_tail().await? {
             None if durable.is_some() => return Err(AuditError::CutShort),
             None => Checkpoint::GENESIS,
             Some((sequence, bytes)) => {
                 let tail = self.check_tail(durable, sequence, &bytes)?;
+                let durable = durable.unwrap_or(Checkpoint::GENESIS);
+                match sequence.saturating_sub(durable.sequence) {
+                    0 | 1 => {}
+                    ahead if ahead <= LATE_BLOCKS => self.check_leads(durable, tail).await?,
+                    ahead if ahead > late => {
+                        return Err(AuditFault::NotLinked { sequence }.into());
+                    }
+                    _ => {}
+                }
                 self.newest.set(tail);
                 tail
             }
         };
         self.certain = true;
         Ok(())
+    }
+
+    /// Checks that the blocks after `durable` follow one another to `tail`: the end of another
+    /// history is signed by this service too.
+    async fn check_leads(
+        &mut self,
+        durable: Checkpoint,
+        tail: Checkpoint,
+    ) -> Result<(), AuditError> {
+        let mut at = durable;
+        let limit = u32::try_from(LATE_BLOCKS).unwrap_or(u32::MAX);
+        let page = self.store.audit(at.sequence.saturating_add(1), limit).await?;
+        for (record, bytes) in page.into_iter().take_while(|(record, _)| *record <= tail.sequence) {
+            let next = self.check_tail(Some(at), record, &bytes)?;
+            if at.sequence.checked_add(1) != Some(next.sequence) {
+                return Err(AuditFault::NotLinked { sequence: record }.into());
+            }
+            at = next;
+        }
+        let sequence = tail.sequence;
+        if at == tail { Ok(()) } else { Err(AuditFault::NotLinked { sequence }.into()) }
     }
 
     /// Takes what the host calls its newest block for it if this service signed it, and if it is

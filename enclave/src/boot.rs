@@ -2,6 +2,7 @@
 
 use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
+use crate::bounds::Bounds;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
 use crate::credentials::{BootCredential, Credentials};
 use crate::http::{self, Worker};
@@ -42,6 +43,8 @@ pub struct Boot {
     pub listen: Address,
     /// Where the host's store listens.
     pub store: Address,
+    /// What host and callers can make it wait for and hold.
+    pub bounds: Bounds,
 }
 
 /// Runs a worker until `shutdown`; calls `ready` when it accepts connections.
@@ -54,18 +57,18 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BootError> {
     let now = OffsetDateTime::now_utc();
-    let Boot { configuration, nsm, root_key, credentials, listen, store } = boot;
+    let Boot { configuration, nsm, root_key, credentials, listen, store, bounds } = boot;
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
 
     let (authority, journal, service) = match root_key {
         Some(root) => {
-            let store = StoreClient::dial(store);
+            let store = StoreClient::dial_with(store, bounds.store);
             let subkeys = Subkeys::derive(&root);
             drop(root);
             let (authority, journal, service) =
-                unseal(&configuration, subkeys, credentials, store, now).await?;
+                unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now).await?;
             (authority, Some(journal), Some(service))
         }
         None => {
@@ -91,7 +94,7 @@ pub async fn run(
         .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
     log(Event::Serving);
     ready();
-    let worker = Arc::new(Worker { attester, service });
+    let worker = Arc::new(Worker { attester, service, bounds });
     let renewing = tokio::spawn(identity.clone().keep_renewed());
     http::serve(listener, identity, worker, shutdown).await;
     renewing.abort();
@@ -104,6 +107,7 @@ pub(crate) async fn unseal(
     subkeys: Subkeys,
     credentials: Vec<BootCredential>,
     store: StoreClient,
+    snapshots: Cadence,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
     let engine = Engine::new(Limits::default())?;
@@ -119,7 +123,7 @@ pub(crate) async fn unseal(
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
     let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
-    let (journal, audit) = open_storage(store, subkeys.journal, sealer, Cadence::DEFAULT).await?;
+    let (journal, audit) = open_storage(store, subkeys.journal, sealer, snapshots).await?;
     let journal = Arc::new(journal);
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;

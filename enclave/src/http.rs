@@ -2,6 +2,7 @@
 
 use crate::api::{ApiError, Operation, Response as ApiResponse};
 use crate::attested::{Allowance, Attester};
+use crate::bounds::Bounds;
 use crate::log::{Event, connection_kind, handshake_kind, log};
 use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,13 +33,8 @@ use uuid::Uuid;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
-/// Connections at the same time; the relay holds the others back.
-const MAX_CONNECTIONS: usize = 16_384;
 /// Streams of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-const HEADER_TIME: Duration = Duration::from_secs(60);
-const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long open requests may take after the stop signal.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -49,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) attester: Attester,
     /// None while sealed.
     pub(crate) service: Option<Service>,
+    pub(crate) bounds: Bounds,
 }
 
 /// What the requests of one connection share.
@@ -65,7 +63,7 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let graceful = Arc::new(GracefulShutdown::new());
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(worker.bounds.connections));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { break };
@@ -93,9 +91,9 @@ pub(crate) async fn serve(
     }
 }
 
-async fn shake_hands(stream: Stream, leaf: &Leaf) -> Option<TlsStream<Stream>> {
+async fn shake_hands(stream: Stream, leaf: &Leaf, time: Duration) -> Option<TlsStream<Stream>> {
     let tls = TlsAcceptor::from(leaf.config.clone());
-    match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+    match timeout(time, tls.accept(stream)).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => log(Event::HandshakeFailed { kind: handshake_kind(&error) }),
         Err(_) => log(Event::HandshakeLate),
@@ -110,33 +108,51 @@ async fn serve_connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     // Each stage in a box of its own, so that a connection holds the present one alone.
-    let Some(stream) = Box::pin(shake_hands(stream, &leaf)).await else { return };
-    let builder = bounded();
+    let time = worker.bounds.handshake_time;
+    let Some(stream) = Box::pin(shake_hands(stream, &leaf, time)).await else { return };
+    let (builder, header_time) = (bounded(&worker.bounds), worker.bounds.header_time);
     let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
     let connection = Arc::new(Connection { leaf, attestations });
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = asked.clone();
     let service = service_fn(move |request| {
+        asks.store(true, Ordering::Relaxed);
         let (worker, connection) = (worker.clone(), connection.clone());
         // Boxed: a connection keeps room for its request's future for as long as it lives, and idle
         // ones have none.
         Box::pin(async move { Ok::<_, Infallible>(route(&worker, &connection, request).await) })
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = Box::pin(watcher.watch(connection.into_owned())).await {
-        log(Event::ConnectionBroken { kind: connection_kind(&*error) });
+    tokio::select! {
+        ended = Box::pin(watcher.watch(connection.into_owned())) => if let Err(error) = ended {
+            log(Event::ConnectionBroken { kind: connection_kind(&*error) });
+        },
+        () = asks_for_nothing(&asked, header_time) => log(Event::NothingAsked),
+    }
+}
+
+/// Ends when `time` has passed without a request: hyper waits as long as the peer likes until it
+/// knows which version of HTTP is spoken, and for the preface of HTTP/2.
+async fn asks_for_nothing(asked: &AtomicBool, time: Duration) {
+    tokio::time::sleep(time).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending().await
     }
 }
 
 /// HTTP/1.1 and HTTP/2 within the bounds of one connection.
-fn bounded() -> Builder<TokioExecutor> {
+fn bounded(bounds: &Bounds) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(bounds.header_time)
         .max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
+        // A peer that is gone gives its place back.
+        .keep_alive_interval(Some(bounds.header_time))
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(32 * 1024);
     builder
@@ -144,12 +160,14 @@ fn bounded() -> Builder<TokioExecutor> {
 
 /// One connection without TLS, on which every request is read and none is authenticated.
 pub(crate) async fn serve_unsigned(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-    let service = service_fn(|request| async move {
-        let error = read(request).await.err().unwrap_or(ApiError::MissingAuthenticationToken);
+    let bounds = Bounds::default();
+    let service = service_fn(move |request| async move {
+        let error = read(request, bounds.body_time).await.err();
+        let error = error.unwrap_or(ApiError::MissingAuthenticationToken);
         let answer = ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
         Ok::<_, Infallible>(respond(answer.status, AMZ_JSON, &answer.body))
     });
-    let _ = bounded().serve_connection(TokioIo::new(stream), service).await;
+    let _ = bounded(&bounds).serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn route(
@@ -202,7 +220,7 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
     let refuse = |error| ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
     // Also where there is no service: an answer that overtakes the request's body makes clients of
     // HTTP/2 lose it.
-    let request = read(request).await;
+    let request = read(request, worker.bounds.body_time).await;
     let Some(service) = &worker.service else {
         return refuse(ApiError::Sealed);
     };
@@ -213,9 +231,9 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 }
 
 /// Takes a request in, within bounds.
-async fn read(request: Request<Incoming>) -> Result<SignedRequest, ApiError> {
+async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect())
+    let body = timeout(body_time, Limited::new(body, MAX_BODY).collect())
         .await
         .map_err(|_| ApiError::Validation("The request body took too long to arrive.".into()))?
         .map_err(|error| {

@@ -6,6 +6,7 @@
 mod log;
 
 mod boot;
+mod bounds;
 mod cage;
 mod configuration;
 mod tls;
@@ -45,6 +46,7 @@ pub use audit::{
     SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
+pub use bounds::Bounds;
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
@@ -53,5 +55,5 @@ pub use credentials::BootCredential;
 pub use hpke::UnusableKey;
 pub use log::{LogFormat, start_log};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
-pub use storage::journal::JournalError;
+pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;

@@ -48,6 +48,7 @@ pub(crate) enum Event<'a> {
     ConnectionBroken {
         kind: &'static str,
     },
+    NothingAsked,
 
     // The TLS identity.
     LeafRenewed,
@@ -103,6 +104,7 @@ pub(crate) fn log(event: Event<'_>) {
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),
         Event::HandshakeLate => debug!("a TLS handshake took too long"),
         Event::ConnectionBroken { kind } => debug!(kind, "a connection ended early"),
+        Event::NothingAsked => debug!("a connection asked for nothing in time"),
 
         Event::LeafRenewed => info!("new connections have a new TLS leaf"),
         Event::AuthorityRenewed => warn!(

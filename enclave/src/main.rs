@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
-use sekisho_enclave::{Boot, BootConfiguration, LogFormat, UnsealProvider, start_log};
+use sekisho_enclave::{Boot, BootConfiguration, Bounds, LogFormat, UnsealProvider, start_log};
 use sekisho_wire::Address;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -95,6 +95,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         credentials: Vec::new(),
         listen: arguments.listen,
         store: arguments.store,
+        bounds: Bounds::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -93,6 +93,7 @@ impl Service {
             auditor_key: auditor_key.clone(),
             listen: folder.worker_socket(),
             store: folder.store_socket(),
+            snapshots: None,
         };
         let worker = Process::start(Role::Worker, &options.log, &worker).await?;
 

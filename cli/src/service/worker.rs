@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sekisho_enclave::{Boot, BootConfiguration, BootCredential, Cage, RootKey, UnsealProvider};
+use sekisho_enclave::{
+    Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, RootKey, UnsealProvider,
+};
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -28,6 +30,10 @@ pub(crate) struct WorkerParameters {
     pub(crate) auditor_key: Vec<u8>,
     pub(crate) listen: PathBuf,
     pub(crate) store: PathBuf,
+    /// Entries of the journal after which a snapshot is made, and rows in its chunks; for the kill
+    /// test, which wants many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshots: Option<(u64, usize)>,
 }
 
 /// One access key and whose it is.
@@ -74,6 +80,7 @@ async fn serve(
         auditor_key,
         listen,
         store,
+        snapshots,
     } = parameters;
     let address = Address::Unix { path: listen };
     let store = Address::Unix { path: store };
@@ -89,6 +96,10 @@ async fn serve(
             principal_arn,
         })
         .collect();
+    let mut bounds = Bounds::default();
+    if let Some((entries, rows)) = snapshots {
+        bounds.snapshots = Cadence { entries, rows };
+    }
     let boot = Boot {
         configuration: configuration(
             &region,
@@ -101,6 +112,7 @@ async fn serve(
         credentials,
         listen: address.clone(),
         store,
+        bounds,
     };
     drop(root_key);
     let ready = || {

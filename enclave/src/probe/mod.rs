@@ -206,8 +206,15 @@ impl Keys {
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();
-        let (_, journal, service) =
-            boot::unseal(&configuration, Subkeys::derive(root), Vec::new(), store, now).await?;
+        let (_, journal, service) = boot::unseal(
+            &configuration,
+            Subkeys::derive(root),
+            Vec::new(),
+            store,
+            Cadence::DEFAULT,
+            now,
+        )
+        .await?;
         Ok(Self { journal, service })
     }
 

@@ -11,7 +11,7 @@ mod error;
 mod snapshot;
 
 pub use error::JournalError;
-pub(crate) use snapshot::Cadence;
+pub use snapshot::Cadence;
 
 use super::checkpoint::{Checkpoint, Newest};
 use super::index::{Index, Indexed};

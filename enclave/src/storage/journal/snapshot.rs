@@ -37,17 +37,17 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// When snapshots are made, and of what size their chunks are.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Cadence {
+pub struct Cadence {
     /// Entries after a snapshot until the next; more where the index is large.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Rows in a chunk.
-    pub(crate) rows: usize,
+    pub rows: usize,
 }
 
 impl Cadence {
     /// 4096 entries are read in a few dozen milliseconds. 4096 rows are at most 1.5 MiB, which a
     /// blob takes, and for keys 224 KiB, which take about a millisecond to seal.
-    pub(crate) const DEFAULT: Self = Self { entries: 4096, rows: 4096 };
+    pub const DEFAULT: Self = Self { entries: 4096, rows: 4096 };
 
     /// A snapshot of many records costs more, so it comes after more entries: the work it adds
     /// to each change stays the same, and reading the entries stays cheaper than the snapshot.
