@@ -11,8 +11,11 @@ mod document;
 mod emulated;
 mod pki;
 mod recipient;
+pub mod search;
+mod signer;
 
 pub use document::{Document, PayloadForm, envelope, sign_payload};
 pub use emulated::{Clock, EmulatedNsm, Forgery, Measurements, Options};
 pub use pki::{Authority, Chain, DevelopmentPki, InvalidPki, Leaf, ROOT_COMMON_NAME, random_key};
 pub use recipient::{NotForUs, Recipient};
+pub use signer::Signer;

@@ -4,7 +4,6 @@ mod aws;
 mod overheard;
 mod report;
 mod scene;
-mod search;
 mod story;
 
 use std::path::PathBuf;

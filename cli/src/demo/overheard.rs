@@ -1,10 +1,10 @@
 //! What the host knows at the end of the story.
 
+use sekisho_devkit::search::{Haystack, Secret};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::scene::{Scene, Told, text};
-use super::search::{Haystack, Secret};
 use crate::service::identity::random;
 use crate::service::root_key;
 

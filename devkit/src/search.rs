@@ -17,14 +17,14 @@ const SHORTEST: usize = 12;
 
 /// A secret, and its name for the report.
 #[derive(Debug)]
-pub(crate) struct Secret {
+pub struct Secret {
     name: String,
     forms: Vec<Vec<u8>>,
 }
 
 impl Secret {
     /// The bytes themselves, in hexadecimal, and in base64 wherever they may begin in it.
-    pub(crate) fn new(name: impl Into<String>, bytes: &[u8]) -> Self {
+    pub fn new(name: impl Into<String>, bytes: &[u8]) -> Self {
         let mut forms = vec![
             bytes.to_vec(),
             hex::encode(bytes).into_bytes(),
@@ -42,36 +42,52 @@ impl Secret {
 
 /// Files that were read whole.
 #[derive(Debug)]
-pub(crate) struct Haystack(Vec<Vec<u8>>);
+pub struct Haystack(Vec<Vec<u8>>);
 
 impl Haystack {
+    /// Bytes that are in memory already.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self(vec![bytes])
+    }
+
     /// Every file below a folder.
-    pub(crate) fn read(folder: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// A file or a folder cannot be read.
+    pub fn read(folder: &Path) -> io::Result<Self> {
         let mut files = Vec::new();
         collect(folder, &|_| true, &mut files)?;
         Ok(Self(files))
     }
 
     /// Every file below a folder whose name passes.
-    pub(crate) fn read_named(folder: &Path, name: impl Fn(&str) -> bool) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// A file or a folder cannot be read.
+    pub fn read_named(folder: &Path, name: impl Fn(&str) -> bool) -> io::Result<Self> {
         let mut files = Vec::new();
         collect(folder, &name, &mut files)?;
         Ok(Self(files))
     }
 
     /// Bytes in all.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.iter().map(Vec::len).sum()
     }
 
+    /// Whether there is nothing to search.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether these bytes are somewhere in it.
-    pub(crate) fn holds(&self, needle: &[u8]) -> bool {
+    pub fn holds(&self, needle: &[u8]) -> bool {
         let finder = memmem::Finder::new(needle);
         self.0.iter().any(|file| finder.find(file).is_some())
     }
 
     /// The names of the secrets that are in it, in whatever form.
-    pub(crate) fn leaks<'a>(&self, secrets: &'a [Secret]) -> Vec<&'a str> {
+    pub fn leaks<'a>(&self, secrets: &'a [Secret]) -> Vec<&'a str> {
         secrets
             .iter()
             .filter(|secret| secret.forms.iter().any(|form| self.holds(form)))
@@ -80,7 +96,7 @@ impl Haystack {
     }
 
     /// Whether some stretch of `length` bytes of `other` is in it too.
-    pub(crate) fn shares(&self, other: &Self, length: usize) -> bool {
+    pub fn shares(&self, other: &Self, length: usize) -> bool {
         other.0.iter().any(|file| file.chunks_exact(length).rev().any(|piece| self.holds(piece)))
     }
 }
