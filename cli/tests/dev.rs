@@ -182,6 +182,40 @@ fn what_cannot_work_is_said() {
 }
 
 #[test]
+fn malformed_credentials_are_refused_by_line() {
+    let data = folder();
+    drop(Service::start(data.path()));
+    let path = data.path().join("credentials");
+    let whole = fs::read_to_string(&path).expect("credentials");
+    let (line, _) = whole.lines().enumerate().find(|(_, l)| l.starts_with('[')).expect("a profile");
+    let number = line + 1;
+    let broken = whole.replacen("\n[", "\n(", 1);
+    fs::write(&path, broken).expect("it is written");
+    fails(&dev(data.path(), &["--listen", "127.0.0.1:0"]), &format!("line {number} is not one"));
+    fs::write(&path, whole).expect("it is written");
+    assert_eq!(Service::start(data.path()).stop(), Some(0));
+}
+
+#[test]
+#[should_panic(expected = "the host carried [\"sent in the clear\"]")]
+fn a_secret_that_passes_the_host_fails_the_test() {
+    let data = folder();
+    let service = Service::start(data.path());
+    service.overheard.learn("sent in the clear", running::overheard::CONTROL);
+    service.stop();
+}
+
+#[test]
+#[should_panic(expected = "the host stored [\"zeros\"]")]
+fn a_secret_that_the_host_stores_fails_the_test() {
+    let data = folder();
+    let service = Service::start(data.path());
+    // Only the disk has so many zeros: the free room of the journal's file.
+    service.overheard.learn("zeros", vec![0; 2048]);
+    service.stop();
+}
+
+#[test]
 fn reset_forgets_the_keys() {
     let parent = folder();
     let data = parent.path().join("data");

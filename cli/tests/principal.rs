@@ -43,7 +43,9 @@ fn principal(service: &Service, key: Option<&Key>, arguments: &[&str]) -> Output
     if let Some(key) = key {
         key.sign(&mut command);
     }
-    command.output().expect("sekisho runs")
+    let output = command.output().expect("sekisho runs");
+    service.learn_from(&output);
+    output
 }
 
 fn answer(output: &Output) -> Value {

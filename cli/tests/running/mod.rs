@@ -2,11 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
+pub(crate) mod overheard;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use overheard::Overheard;
 use serde_json::Value;
 
 /// The built command.
@@ -18,9 +21,10 @@ pub(crate) const STATE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/state");
 /// For a service to end after it was asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// A running service. Dropping it stops it.
+/// A running service. Dropping it stops it, and searches what its host carried and stored.
 pub(crate) struct Service {
     child: Option<Child>,
+    pub(crate) overheard: Overheard,
     /// What it said when it was ready.
     pub(crate) ready: Value,
 }
@@ -45,9 +49,12 @@ impl Service {
     }
 
     fn start_by(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
+        let overheard = Overheard::new();
         let mut child = command
             .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder)
+            .arg("--record-traffic")
+            .arg(overheard.carried())
             .args(arguments)
             .env("XDG_STATE_HOME", STATE)
             .stdin(Stdio::null())
@@ -59,7 +66,14 @@ impl Service {
         BufReader::new(stdout).read_line(&mut line).expect("it says something");
         let ready = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("it is not ready: {:?}", child.wait()));
-        Self { child: Some(child), ready }
+        let service = Self { child: Some(child), overheard, ready };
+        service.overheard.say_in_the_clear(&service.endpoint());
+        service
+    }
+
+    /// The secrets in what a client of this service printed: the host must not know them.
+    pub(crate) fn learn_from(&self, output: &Output) {
+        self.overheard.learn_from(&output.stdout);
     }
 
     /// A string of what the service said when it was ready.
@@ -92,6 +106,7 @@ impl Service {
             .env("AWS_PAGER", "")
             .env("NO_PROXY", "*")
             .env("SEKISHO", SEKISHO)
+            .env("SEKISHO_SECRETS", self.overheard.told_by_scripts())
             .env("SEKISHO_DATA", self.said("/data_dir"));
         command
     }
@@ -111,12 +126,22 @@ impl Service {
 
     /// `aws kms <arguments>` as a profile of the service's.
     pub(crate) fn aws(&self, profile: &str, arguments: &[&str]) -> Output {
-        self.client(venv("aws"))
+        for pair in arguments.windows(2) {
+            if let ["--plaintext", file] = pair
+                && let Some(path) = file.strip_prefix("fileb://")
+            {
+                self.overheard.learn("a plaintext", std::fs::read(path).expect("a plaintext"));
+            }
+        }
+        let output = self
+            .client(venv("aws"))
             .env("AWS_PROFILE", profile)
             .args(["--output", "json", "kms"])
             .args(arguments)
             .output()
-            .expect("the AWS CLI runs")
+            .expect("the AWS CLI runs");
+        self.learn_from(&output);
+        output
     }
 
     /// The process id of `sekisho dev`.
@@ -132,13 +157,24 @@ impl Service {
     /// Waits for a service that ends by itself, and returns its exit status.
     pub(crate) fn wait(mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
-        wait(&mut child)
+        let status = wait(&mut child);
+        self.search();
+        status
     }
 
     fn end(&mut self, signal: &str) -> Option<i32> {
         let mut child = self.child.take()?;
         kill(signal, child.id());
-        wait(&mut child)
+        let status = wait(&mut child);
+        self.search();
+        status
+    }
+
+    fn search(&self) {
+        // What failed first is to be told.
+        if !std::thread::panicking() {
+            self.overheard.search(Path::new(&self.said("/data_dir")));
+        }
     }
 }
 
