@@ -181,7 +181,7 @@ impl Scene {
             Client::new(self.folder.path().join("worker.sock"), self.opponent.clone(), {
                 self.client.signer.clone()
             });
-        let nonce = [7; 32];
+        let nonce = uuid::Uuid::new_v4().into_bytes();
         let path = format!("/attestation?nonce={}", hex::encode(nonce));
         let answer = stranger.get(&path).await.unwrap().json();
         let document = BASE64.decode(answer["document"].as_str().unwrap()).unwrap();
