@@ -4,6 +4,7 @@ use super::identity::Renewed;
 use super::{Identity, ServiceAuthority, Terms};
 use crate::AttestationBinding;
 use crate::attested::{Attester, Budget};
+use crate::bounds::Bounds;
 use crate::configuration::UnsealProvider;
 use crate::http::{self, Worker};
 use crate::pipeline::milliseconds;
@@ -76,7 +77,7 @@ impl Serving {
         let folder = tempfile::tempdir().unwrap();
         let listen = Address::Unix { path: folder.path().join("worker") };
         let listener = listen.listen().await.unwrap();
-        let worker = Arc::new(Worker { attester, service: None });
+        let worker = Arc::new(Worker { attester, service: None, bounds: Bounds::default() });
         tokio::spawn(http::serve(listener, identity.clone(), worker, std::future::pending()));
         Self { folder, identity, nsm, pki }
     }
