@@ -145,9 +145,10 @@ fn decisions_are_read_while_the_service_runs() {
 
 /// A service's log, and copies of it to work on.
 struct Scene {
+    // Before its folder: at its end what its host stored is searched.
+    service: Service,
     data: tempfile::TempDir,
     files: tempfile::TempDir,
-    service: Service,
     /// Hexadecimal.
     signature_key: String,
 }

@@ -18,8 +18,10 @@ pub(crate) enum Event<'a> {
     StreamEnded,
     /// What came was no frame, or an error of the system.
     StreamBroke(&'a FrameError),
-    /// The peer answered what was not asked, or more than was asked for.
-    StreamMisused,
+    AnswerUnasked,
+    AnswerTooLong {
+        length: usize,
+    },
     /// Dialled anew when it is next needed.
     StoreLost(&'a Address),
     StoreConnected(&'a Address),
@@ -38,7 +40,10 @@ pub(crate) fn log(event: Event<'_>) {
             debug!(error = ?error.kind(), "the stream broke");
         }
         Event::StreamBroke(error) => debug!(%error, "the stream broke"),
-        Event::StreamMisused => debug!("the stream broke: an answer that was not asked for"),
+        Event::AnswerUnasked => debug!("the peer answered a request that is not in flight"),
+        Event::AnswerTooLong { length } => {
+            debug!(length, "the peer answers with more than the request can need");
+        }
         Event::StoreLost(address) => warn!(%address, "the connection to the store is lost"),
         Event::StoreConnected(address) => info!(%address, "connected to the store"),
         Event::StoreUnreachable(address, error) => {

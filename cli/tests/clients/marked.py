@@ -49,15 +49,17 @@ tls(b"", name=f"{marker}.example", wait=False)
 tls(b"", protocols=[marker], wait=False)
 
 # HTTP that is none, is cut off, or is too much.
+# The answer to what is whole is waited for, so that the worker's reason is what it was sent.
 for sent in (
     f"{marker}\r\n\r\n",
     f"GET /{marker} {marker}/9.9\r\n\r\n",
     f"GET / HTTP/1.1\r\n{marker} {marker}\r\n\r\n",
     f"POST / HTTP/1.1\r\nhost: {marker}\r\ncontent-length: {marker}\r\n\r\n",
-    f"POST / HTTP/1.1\r\nhost: {marker}\r\ncontent-length: 100\r\n\r\n{{\"{marker}\": ",
     f"GET / HTTP/1.1\r\nhost: {marker}\r\nx-{marker}: {marker * 20000}\r\n\r\n",
 ):
-    tls(sent.encode(), wait=False)
+    tls(sent.encode())
+cut = f"POST / HTTP/1.1\r\nhost: {marker}\r\ncontent-length: 100\r\n\r\n{{\"{marker}\": "
+tls(cut.encode(), wait=False)
 
 # Well-formed, and nothing that is served.
 answer = tls(f"GET /{marker}?{marker}={marker} HTTP/1.1\r\nhost: {marker}\r\n\r\n".encode())

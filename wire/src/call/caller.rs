@@ -125,7 +125,8 @@ impl Connection {
             ended = self.read_answers(BufReader::new(reader)) => match ended {
                 Ok(()) => log(Event::StreamEnded),
                 Err(AnswerError::Frame(error)) => log(Event::StreamBroke(&error)),
-                Err(_) => log(Event::StreamMisused),
+                Err(AnswerError::Unasked) => log(Event::AnswerUnasked),
+                Err(AnswerError::TooLong { length }) => log(Event::AnswerTooLong { length }),
             },
             ended = write_frames(writer, queue) => if let Err(error) = ended {
                 log(Event::StreamBroke(&error));
