@@ -69,8 +69,9 @@ for call, arguments in (
 
 # Credentials.
 credentials = boto3.Session(profile_name="default").get_credentials()
+last = "y" if credentials.secret_key.endswith("x") else "x"
 for access_key, secret, code in (
-    (credentials.access_key, credentials.secret_key[:-1] + "x", "InvalidSignatureException"),
+    (credentials.access_key, credentials.secret_key[:-1] + last, "InvalidSignatureException"),
     (credentials.access_key, "wrong", "InvalidSignatureException"),
     ("AKIAIOSFODNN7EXAMPLE", credentials.secret_key, "UnrecognizedClientException"),
 ):
