@@ -34,10 +34,14 @@ const UNCACHED_CHECKS: Rate = Rate { per_second: 100, burst: 400 };
 /// A document takes a fifth of a millisecond of computing, or a whole one if its chain is new: it is
 /// verified on a thread of its own, so that nobody else's request waits behind it.
 pub(crate) struct RecipientVerifier {
-    verifier: Arc<Verifier<AwsLc>>,
-    uncached: Throttle,
+    shared: Arc<Shared>,
     /// One for each processor; with more threads than that, nothing would be done sooner.
     threads: Semaphore,
+}
+
+struct Shared {
+    verifier: Verifier<AwsLc>,
+    uncached: Throttle,
 }
 
 /// A verified document with a usable key. Only [`RecipientVerifier::verify`] makes one.
@@ -83,8 +87,7 @@ impl RecipientVerifier {
         let verifier = Verifier::with_backend(anchors, AwsLc).with_cache(CACHED_CHAINS);
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            verifier: Arc::new(verifier),
-            uncached: Throttle::new(UNCACHED_CHECKS),
+            shared: Arc::new(Shared { verifier, uncached: Throttle::new(UNCACHED_CHECKS) }),
             threads: Semaphore::new(threads),
         }
     }
@@ -96,34 +99,37 @@ impl RecipientVerifier {
         principal: &str,
         now: Timestamp,
     ) -> Result<VerifiedRecipient, ApiError> {
-        let checks = self.verifier.signature_checks(&recipient.document, now).map_err(refused)?;
+        let _thread = self.threads.acquire().await.map_err(|_| ApiError::Internal)?;
+        let (shared, algorithm) = (self.shared.clone(), recipient.algorithm);
+        let (document, principal) = (recipient.document.clone(), principal.to_owned());
+        let verify = move || shared.verify(&document, algorithm, &principal, now);
+        tokio::task::spawn_blocking(verify).await.map_err(|_| ApiError::Internal)?
+    }
+}
+
+impl Shared {
+    fn verify(
+        &self,
+        document: &[u8],
+        algorithm: KeyEncryptionAlgorithm,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedRecipient, ApiError> {
+        let checks = self.verifier.signature_checks(document, now).map_err(refused)?;
         if checks > 1 {
             let extra = u32::try_from(checks.saturating_sub(1)).unwrap_or(u32::MAX);
             let taken = self.uncached.take(principal, extra, now.as_millis());
             taken.map_err(|_: Exhausted| ApiError::Throttling)?;
         }
-        let _thread = self.threads.acquire().await.map_err(|_| ApiError::Internal)?;
-        let (verifier, algorithm) = (self.verifier.clone(), recipient.algorithm);
-        let document = recipient.document.clone();
-        let verify = move || verify(&verifier, &document, algorithm, now);
-        tokio::task::spawn_blocking(verify).await.map_err(|_| ApiError::Internal)?
+        let expectation = Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW);
+        let document = self.verifier.verify(document, now, &expectation).map_err(refused)?;
+        let key = document.public_key().ok_or_else(|| {
+            ApiError::Validation("The attestation document has no public key.".into())
+        })?;
+        let key = RecipientKey::from_spki(algorithm, key)?;
+        let age = now.since(document.timestamp());
+        Ok(VerifiedRecipient { document, key, age })
     }
-}
-
-fn verify(
-    verifier: &Verifier<AwsLc>,
-    document: &[u8],
-    algorithm: KeyEncryptionAlgorithm,
-    now: Timestamp,
-) -> Result<VerifiedRecipient, ApiError> {
-    let expectation = Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW);
-    let document = verifier.verify(document, now, &expectation).map_err(refused)?;
-    let key = document.public_key().ok_or_else(|| {
-        ApiError::Validation("The attestation document has no public key.".into())
-    })?;
-    let key = RecipientKey::from_spki(algorithm, key)?;
-    let age = now.since(document.timestamp());
-    Ok(VerifiedRecipient { document, key, age })
 }
 
 fn refused(rejection: Rejection) -> ApiError {

@@ -146,20 +146,34 @@ impl Fields {
     }
 
     /// Bytes in base64. They may be secret: they are wiped when dropped and in no message.
+    /// A blob that may be a secret.
     pub(crate) fn blob(
         &mut self,
         name: &str,
         min: usize,
         max: usize,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, ApiError> {
-        let text = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) => Zeroizing::new(text),
-            Some(other) => return Err(wrong_type(&other, "a base64 string")),
-        };
+        let Some(text) = self.base64(name)?.map(Zeroizing::new) else { return Ok(None) };
+        self.decode(name, &text, min, max).map(|bytes| Some(Zeroizing::new(bytes)))
+    }
+
+    fn base64(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong_type(&other, "a base64 string")),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        name: &str,
+        text: &str,
+        min: usize,
+        max: usize,
+    ) -> Result<Vec<u8>, ApiError> {
         let bytes = BASE64
-            .decode(text.as_bytes())
-            .map(Zeroizing::new)
+            .decode(text)
             .map_err(|_| ApiError::Serialization(format!("{name} is not base64")))?;
         if bytes.len() < min {
             self.violation("Value", name, &longer_or_equal(min));
@@ -167,7 +181,21 @@ impl Fields {
         if bytes.len() > max {
             self.violation("Value", name, &shorter_or_equal(max));
         }
-        Ok(Some(bytes))
+        Ok(bytes)
+    }
+
+    /// A blob that is no secret: a large one is spared the wiping.
+    pub(crate) fn required_public_blob(
+        &mut self,
+        name: &str,
+        min: usize,
+        max: usize,
+    ) -> Result<Vec<u8>, ApiError> {
+        let blob = match self.base64(name)? {
+            Some(text) => Some(self.decode(name, &text, min, max)?),
+            None => None,
+        };
+        Ok(self.required(name, blob))
     }
 
     pub(crate) fn required_blob(

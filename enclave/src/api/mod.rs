@@ -209,9 +209,10 @@ impl Recipient {
         let algorithm =
             KeyEncryptionAlgorithm::ALL.into_iter().find(|one| Some(one.name()) == name);
         let algorithm = recipient.required(Self::ALGORITHM, algorithm);
-        let document = recipient.required_blob("AttestationDocument", 1, Self::MAX_DOCUMENT)?;
+        let document =
+            recipient.required_public_blob("AttestationDocument", 1, Self::MAX_DOCUMENT)?;
         fields.absorb(NAME, recipient);
-        Ok(Some(Self { algorithm, document: document.to_vec() }))
+        Ok(Some(Self { algorithm, document }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The log against a host that loses, changes and reorders it.
 
+use super::sealer::SealedBlock;
 use super::*;
 use crate::hpke::Fixed;
 use crate::probe::{ReadError, auditor, read_audit_log};
