@@ -8,7 +8,7 @@ use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
@@ -33,6 +33,10 @@ use uuid::Uuid;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
+/// the refusal, where a closed connection would tell it nothing. Bytes, and time.
+const MAX_WASTE: u64 = 8 * 1024 * 1024;
+const WASTE_TIME: Duration = Duration::from_secs(5);
 /// Streams of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
 /// How long open requests may take after the stop signal.
@@ -232,17 +236,19 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = timeout(body_time, Limited::new(body, MAX_BODY).collect())
-        .await
-        .map_err(|_| ApiError::Validation("The request body took too long to arrive.".into()))?
-        .map_err(|error| {
-            if error.is::<http_body_util::LengthLimitError>() {
-                ApiError::RequestTooLarge { limit: MAX_BODY }
-            } else {
-                ApiError::Validation("The request body broke off.".into())
-            }
-        })?;
+    let (parts, mut body) = request.into_parts();
+    let body = match timeout(body_time, Limited::new(&mut body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            tokio::spawn(timeout(WASTE_TIME, waste(body)));
+            return Err(ApiError::RequestTooLarge { limit: MAX_BODY });
+        }
+        Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
+        Err(_) => {
+            let message = "The request body took too long to arrive.";
+            return Err(ApiError::Validation(message.into()));
+        }
+    };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -262,6 +268,18 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default())?;
     Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+}
+
+/// Throws away what comes, up to a bound.
+async fn waste(mut body: Incoming) {
+    let mut left = MAX_WASTE;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 fn respond(status: u16, content_type: HeaderValue, body: &Value) -> Response<Full<Bytes>> {

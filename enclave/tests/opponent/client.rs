@@ -125,12 +125,19 @@ impl Client {
         self.send(&self.signed(operation, &body)).await.unwrap().answer()
     }
 
-    /// Sends these bytes over a connection of their own, and reads one answer.
+    /// Sends these bytes over a connection of their own, and reads one answer, which may come, with
+    /// the end of the connection, before all is sent.
     pub(crate) async fn send(&self, bytes: &[u8]) -> io::Result<Reply> {
         let mut connection = self.connect().await?;
-        connection.write_all(bytes).await?;
-        connection.flush().await?;
-        read_reply(&mut connection).await
+        let sent = match connection.write_all(bytes).await {
+            Ok(()) => connection.flush().await,
+            Err(error) => Err(error),
+        };
+        let reply = read_reply(&mut connection).await;
+        if reply.is_err() {
+            sent?;
+        }
+        reply
     }
 
     pub(crate) async fn get(&self, path: &str) -> io::Result<Reply> {

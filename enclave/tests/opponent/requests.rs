@@ -1,6 +1,6 @@
 //! Requests that are not what they should be: by size, by shape, by time.
 
-use super::client::request;
+use super::client::{read_reply, request};
 use super::scene::{PKI, REGION, Scene, refused};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,6 +9,7 @@ use sekisho_nsm::{AttestationRequest, Nsm};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt;
 
 /// A request that is answered with this status, and that creates nothing.
 async fn unobeyed(bytes: impl FnOnce(&Scene) -> Vec<u8>, status: u16) -> Option<Value> {
@@ -47,12 +48,16 @@ async fn a_thousand_headers() {
 
 #[tokio::test]
 async fn a_body_of_a_megabyte() {
-    let answer = unobeyed(
-        |scene| scene.client.signed("CreateKey", &json!({ "Description": "z".repeat(600_000) })),
-        413,
-    )
-    .await;
-    assert_eq!(answer.unwrap()["__type"], "RequestEntityTooLargeException");
+    let scene = Scene::shared().await;
+    let before = scene.opponent.commits().len();
+    let body = json!({ "Description": "z".repeat(1_000_000) });
+    let mut connection = scene.client.connect().await.unwrap();
+    connection.write_all(&scene.client.signed("CreateKey", &body)).await.expect("it is taken in");
+    let reply = read_reply(&mut connection).await.unwrap();
+    assert_eq!(reply.status, 413);
+    assert_eq!(reply.json()["__type"], "RequestEntityTooLargeException");
+    assert_eq!(scene.opponent.commits().len(), before);
+    scene.recovers().await;
 }
 
 #[tokio::test]
