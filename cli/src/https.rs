@@ -20,6 +20,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, SignatureScheme};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use webpki::EndEntityCert;
 
 use crate::endpoint::Endpoint;
 
@@ -131,6 +132,20 @@ async fn exchange(
     Ok(Reply { status, headers, body, leaf })
 }
 
+/// Checks that `leaf` is a server's certificate that `authority` issued, at `now`.
+pub(crate) fn verify_issuer(
+    leaf: &EndEntityCert<'_>,
+    authority: &CertificateDer<'_>,
+    now: UnixTime,
+) -> Result<(), IssuerError> {
+    let anchor = webpki::anchor_from_trusted_cert(authority).map_err(IssuerError::Authority)?;
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+    let usage = webpki::KeyUsage::server_auth();
+    leaf.verify_for_usage(algorithms, &[anchor], &[], now, usage, None, None)
+        .map_err(IssuerError::Leaf)?;
+    Ok(())
+}
+
 fn configuration() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let configuration = ClientConfig::builder_with_provider(provider.clone())
@@ -185,6 +200,15 @@ impl ServerCertVerifier for PossessionOnly {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Why a certificate is not taken for one of an authority's.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IssuerError {
+    #[error("service-ca: not a certificate: {0}")]
+    Authority(webpki::Error),
+    #[error("leaf: the connection's certificate does not come from the attested authority: {0}")]
+    Leaf(webpki::Error),
 }
 
 /// Why there is no answer.

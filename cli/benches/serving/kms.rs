@@ -4,16 +4,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
-use sekisho_devkit::{Chain, DevelopmentPki, EmulatedNsm, Measurements, Options, Recipient};
+use sekisho_devkit::{
+    Chain, DevelopmentPki, EmulatedNsm, Measurements, Options, Recipient, Signer,
+};
 use sekisho_nsm::AttestationRequest;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use time::macros::format_description;
 
 use crate::Result;
 use crate::load::{Call, Target, send};
@@ -28,8 +28,7 @@ pub(crate) struct Kms {
     pki: DevelopmentPki,
     chain: Chain,
     recipient: Recipient,
-    access_key_id: String,
-    secret_access_key: String,
+    signer: Signer,
     _process: Process,
 }
 
@@ -60,8 +59,12 @@ impl Kms {
             chain: pki.chain(SystemTime::now()),
             pki,
             recipient: Recipient::generate()?,
-            access_key_id: value("aws_access_key_id")?,
-            secret_access_key: value("aws_secret_access_key")?,
+            signer: Signer {
+                access_key_id: value("aws_access_key_id")?,
+                secret_access_key: value("aws_secret_access_key")?,
+                session_token: None,
+                region: "us-east-1".into(),
+            },
             _process: process,
         })
     }
@@ -169,51 +172,16 @@ impl Kms {
         Ok(document.sign(&leaf.key))
     }
 
-    /// Signature Version 4, as any AWS client makes it.
+    /// A request as any AWS client makes it.
     fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
         let body = serde_json::to_vec(body)?;
-        let now = OffsetDateTime::now_utc();
-        let at = now.format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
-        let day = now.format(format_description!("[year][month][day]"))?;
-        let host = self.said("endpoint")?.trim_start_matches("https://").to_owned();
-        let region = "us-east-1";
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/x-amz-json-1.1".to_owned()),
-            ("host".to_owned(), host),
-            ("x-amz-date".to_owned(), at.clone()),
-            ("x-amz-target".to_owned(), format!("TrentService.{operation}")),
-        ];
-        let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
-        let names = names.join(";");
-        let mut canonical = String::from("POST\n/\n\n");
-        for (name, value) in &headers {
-            canonical.push_str(&format!("{name}:{value}\n"));
-        }
-        canonical.push_str(&format!("\n{names}\n{}", sha256(&body)));
-        let scope = format!("{day}/{region}/kms/aws4_request");
-        let to_sign = format!("AWS4-HMAC-SHA256\n{at}\n{scope}\n{}", sha256(canonical.as_bytes()));
-        let mut key = format!("AWS4{}", self.secret_access_key).into_bytes();
-        for part in [day.as_str(), region, "kms", "aws4_request"] {
-            key = hmac_sha256(&key, part);
-        }
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-            self.access_key_id,
-            hex::encode(hmac_sha256(&key, &to_sign))
-        );
-        headers.push(("authorization".to_owned(), authorization));
+        let host = self.said("endpoint")?.trim_start_matches("https://");
+        let target = format!("TrentService.{operation}");
+        let headers = self.signer.headers(host, &target, &body, OffsetDateTime::now_utc());
         let header = |(name, value): (String, String)| -> Result<(HeaderName, HeaderValue)> {
             Ok((name.parse()?, value.parse()?))
         };
         let headers = headers.into_iter().map(header).collect::<Result<_>>()?;
         Ok(Call { headers, body: body.into(), wants: wants.to_vec() })
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
-}
-
-fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
 }

@@ -23,7 +23,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::checkpoints::{Checkpoint, Memory, MemoryError, Report, Served};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::https::{self, HttpsError};
+use crate::https::{self, HttpsError, IssuerError};
 use crate::measurement::Trust;
 use crate::pem;
 use crate::service::folder::write_public;
@@ -318,7 +318,7 @@ fn bind(
     service_ca: &CertificateDer<'_>,
     now: UnixTime,
 ) -> Result<AttestationBinding, ConnectError> {
-    let leaf = webpki::EndEntityCert::try_from(leaf).map_err(ConnectError::Leaf)?;
+    let leaf = webpki::EndEntityCert::try_from(leaf).map_err(IssuerError::Leaf)?;
     if document.public_key() != Some(leaf.subject_public_key_info().as_ref()) {
         return Err(ConnectError::OtherConnection);
     }
@@ -329,17 +329,7 @@ fn bind(
     if binding.service_ca_sha256[..] != Sha256::digest(service_ca)[..] {
         return Err(ConnectError::OtherAuthority);
     }
-    let anchor = webpki::anchor_from_trusted_cert(service_ca).map_err(ConnectError::Authority)?;
-    leaf.verify_for_usage(
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.all,
-        &[anchor],
-        &[],
-        now,
-        webpki::KeyUsage::server_auth(),
-        None,
-        None,
-    )
-    .map_err(ConnectError::Leaf)?;
+    https::verify_issuer(&leaf, service_ca, now)?;
     leaf.verify_is_valid_for_subject_name(endpoint.server_name())
         .map_err(|_| ConnectError::Name(endpoint.host().to_owned()))?;
     Ok(binding)
@@ -368,10 +358,8 @@ pub(crate) enum ConnectError {
         "service-ca: the document binds another certificate authority than the one sent with it"
     )]
     OtherAuthority,
-    #[error("service-ca: not a certificate: {0}")]
-    Authority(webpki::Error),
-    #[error("leaf: the connection's certificate does not come from the attested authority: {0}")]
-    Leaf(webpki::Error),
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     #[error(
         "leaf-name: the connection's certificate is not for {0}, and AWS clients would refuse it"
     )]

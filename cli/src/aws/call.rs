@@ -82,9 +82,7 @@ impl Client {
         let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         Err(CallError::Refused { code: text("__type").into(), message: text("message").into() })
     }
-}
 
-impl Client {
     /// Compares the receipt with what this machine has seen of the service, and keeps it.
     fn keep_receipt(&self, memory: Result<Memory, MemoryError>, reply: &Reply) {
         let receipt = reply.headers.get(RECEIPT).and_then(|value| value.to_str().ok());
@@ -111,21 +109,8 @@ impl Client {
 /// Whether the leaf comes from this authority of the bundle. The handshake has verified that it
 /// comes from one of them.
 fn issued(authority: &CertificateDer<'_>, leaf: &CertificateDer<'_>) -> bool {
-    let (Ok(anchor), Ok(leaf)) =
-        (webpki::anchor_from_trusted_cert(authority), webpki::EndEntityCert::try_from(leaf))
-    else {
-        return false;
-    };
-    leaf.verify_for_usage(
-        aws_lc_rs::default_provider().signature_verification_algorithms.all,
-        &[anchor],
-        &[],
-        UnixTime::now(),
-        webpki::KeyUsage::server_auth(),
-        None,
-        None,
-    )
-    .is_ok()
+    webpki::EndEntityCert::try_from(leaf)
+        .is_ok_and(|leaf| https::verify_issuer(&leaf, authority, UnixTime::now()).is_ok())
 }
 
 /// Why there is no answer.

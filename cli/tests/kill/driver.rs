@@ -4,7 +4,8 @@ use super::caller::Target;
 use super::check::Since;
 use super::load::{Model, Shared};
 use super::processes::Processes;
-use super::{Options, Random, check, load};
+use super::{Options, check, load};
+use sekisho_devkit::Random;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -44,7 +45,7 @@ pub(super) fn run(options: &Options) {
     processes.start_worker();
     let ca = authority(&processes, address, folder.path());
     let mut run = Run {
-        random: Random(options.seed),
+        random: Random::new(options.seed),
         target: Target::new(address, &ca),
         processes,
         counter: Arc::default(),
@@ -101,10 +102,10 @@ impl Run {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let mut random = Random(seed);
+                let mut random = Random::new(seed);
                 let mut callers = Vec::new();
                 for (number, model) in (0..).zip(models) {
-                    let random = Random(random.next());
+                    let random = Random::new(random.next());
                     let (target, shared) = (target.clone(), sharing.clone());
                     let counter = counter.clone();
                     let calling = load::run(target, shared, number, counter, random, model);

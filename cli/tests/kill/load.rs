@@ -3,11 +3,11 @@
 //! A caller works on keys, aliases and principals of its own, so that it knows what it has to find:
 //! what was acknowledged last, or one of the later changes whose fate is unknown.
 
-use super::Random;
 use super::caller::{Answer, Caller, Target};
 use super::processes::ACCOUNT;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use sekisho_devkit::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

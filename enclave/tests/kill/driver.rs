@@ -1,8 +1,9 @@
 //! Starts, kills and starts again.
 
+use super::Options;
 use super::model::Model;
 use super::worker::ROOT;
-use super::{Options, Random};
+use sekisho_devkit::Random;
 use sekisho_enclave::probe::{ReadError, read_audit_log};
 use sekisho_enclave::{AuditError, RootKey};
 use sekisho_wire::{Address, StoreClient};
@@ -50,7 +51,7 @@ pub(super) fn run(options: &Options) {
         None => tempfile::tempdir().unwrap(),
     };
     let started = Instant::now();
-    let mut random = Random(options.seed);
+    let mut random = Random::new(options.seed);
     let host = spawn("host", folder.path(), random.next());
     let worker = spawn("worker", folder.path(), random.next());
     let folder_path = folder.path().to_owned();

@@ -1,6 +1,6 @@
 //! The host's process: the real store, on a disk that is at times slow, full or failing.
 
-use super::Random;
+use sekisho_devkit::Random;
 use sekisho_host::RedbStore;
 use sekisho_wire::store::{Page, serve_store};
 use sekisho_wire::{Address, Commit, RecordKey, Store, StoreError};
@@ -21,7 +21,7 @@ pub(super) async fn host(folder: &Path, seed: u64) {
     }
     let faulty = Arc::new(Faulty {
         store: RedbStore::open(&data).unwrap(),
-        random: Mutex::new(Random(seed)),
+        random: Mutex::new(Random::new(seed)),
     });
     let listener = store.listen().await.unwrap();
     loop {

@@ -12,7 +12,7 @@
 //! broken <reason>                what must never happen
 //! ```
 
-use super::Random;
+use sekisho_devkit::Random;
 use sekisho_enclave::probe::Storage;
 use sekisho_enclave::{BootError, JournalError, RootKey};
 use sekisho_wire::{Address, StoreClient};
@@ -44,7 +44,7 @@ fn broken(reason: std::fmt::Arguments<'_>) -> ! {
 
 /// The content of a version: its id and number, and some hundred bytes that follow from them.
 fn content(id: u64, version: u64) -> Vec<u8> {
-    let mut random = Random(version ^ id << 40);
+    let mut random = Random::new(version ^ id << 40);
     let filler = std::iter::repeat_with(|| random.next()).take((version % 60) as usize);
     let words = [id, version].into_iter().chain(filler);
     words.flat_map(u64::to_be_bytes).collect()
@@ -80,9 +80,9 @@ pub(super) async fn run(folder: &Path, seed: u64) {
         }
     }
     say(format_args!("ready"));
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     for task in 0..TASKS {
-        tokio::spawn(load(storage.clone(), task, Random(random.next()), seed));
+        tokio::spawn(load(storage.clone(), task, Random::new(random.next()), seed));
     }
     loop {
         if storage.snapshot_is_due() {
