@@ -1,6 +1,6 @@
 //! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
 
-use crate::api::{ApiError, Operation, Response as ApiResponse};
+use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
 use crate::bounds::Bounds;
 use crate::log::{Event, connection_kind, handshake_kind, log};
@@ -29,7 +29,6 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use uuid::Uuid;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
@@ -168,7 +167,7 @@ pub(crate) async fn serve_unsigned(stream: impl AsyncRead + AsyncWrite + Send + 
     let service = service_fn(move |request| async move {
         let error = read(request, bounds.body_time).await.err();
         let error = error.unwrap_or(ApiError::MissingAuthenticationToken);
-        let answer = ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
+        let answer = ApiResponse::refusal(new_request_id(), &error);
         Ok::<_, Infallible>(respond(answer.status, AMZ_JSON, &answer.body))
     });
     let _ = bounded(&bounds).serve_connection(TokioIo::new(stream), service).await;
@@ -221,7 +220,7 @@ fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
 }
 
 async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
-    let refuse = |error| ApiResponse::refusal(Uuid::new_v4().to_string(), &error);
+    let refuse = |error| ApiResponse::refusal(new_request_id(), &error);
     // Also where there is no service: an answer that overtakes the request's body makes clients of
     // HTTP/2 lose it.
     let request = read(request, worker.bounds.body_time).await;

@@ -5,7 +5,7 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{Action, ApiError, Response, Subject};
+use crate::api::{Action, ApiError, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case};
 use crate::credentials::Authenticated;
@@ -18,7 +18,6 @@ use sekisho_attestation::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// Answers one signed request of the AWS KMS API.
 pub(crate) async fn answer(
@@ -26,7 +25,7 @@ pub(crate) async fn answer(
     request: SignedRequest,
     now: OffsetDateTime,
 ) -> Response {
-    let request_id = Uuid::new_v4().to_string();
+    let request_id = new_request_id();
     let authenticated = match service.credentials.authenticate(request, now).await {
         Ok(authenticated) => authenticated,
         // Nobody is known to have asked: there is no decision to record, and no result to release.

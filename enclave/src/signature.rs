@@ -65,10 +65,8 @@ impl<'a> Claim<'a> {
 
         let canonical = authorization.canonical_request(&request.headers, &request.body)?;
         let scope = authorization.scope();
-        let string_to_sign = format!(
-            "{ALGORITHM}\n{date_time}\n{scope}\n{}",
-            hex::encode(Sha256::digest(canonical.as_bytes()))
-        );
+        let string_to_sign =
+            format!("{ALGORITHM}\n{date_time}\n{scope}\n{}", hex_sha256(canonical.as_bytes()));
         Ok(Self { authorization, session_token: header(SESSION_TOKEN), string_to_sign })
     }
 
@@ -83,7 +81,8 @@ impl<'a> Claim<'a> {
     /// Compares the signature, in constant time, with the one that `secret` makes.
     pub(crate) fn verify(&self, secret: &str) -> Result<Verified, ApiError> {
         let key = signing_key(secret, &self.authorization);
-        let expected = hex::encode(hmac(key.as_slice(), self.string_to_sign.as_bytes()));
+        let expected =
+            base16ct::lower::encode_string(&*hmac(key.as_slice(), self.string_to_sign.as_bytes()));
         if !bool::from(expected.as_bytes().ct_eq(self.authorization.signature.as_bytes())) {
             return Err(mismatch());
         }
@@ -191,22 +190,40 @@ impl<'a> Authorization<'a> {
                 )));
             }
         }
-        let mut lines = String::new();
+        let mut canonical = String::from("POST\n/\n\n");
         for name in &self.signed_headers {
-            let values: Vec<String> = headers
-                .iter()
-                .filter(|(known, _)| known == name)
-                .map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "))
-                .collect();
-            if values.is_empty() {
+            canonical.push_str(name);
+            let mut before = ':';
+            for (_, value) in headers.iter().filter(|(known, _)| known == name) {
+                canonical.push(before);
+                push_trimmed(&mut canonical, value);
+                before = ',';
+            }
+            if before == ':' {
                 return Err(mismatch());
             }
-            lines.push_str(&format!("{name}:{}\n", values.join(",")));
+            canonical.push('\n');
         }
-        let signed = self.signed_headers.join(";");
-        let body_hash = hex::encode(Sha256::digest(body));
-        Ok(format!("POST\n/\n\n{lines}\n{signed}\n{body_hash}"))
+        canonical.push('\n');
+        canonical.push_str(&self.signed_headers.join(";"));
+        canonical.push('\n');
+        canonical.push_str(&hex_sha256(body));
+        Ok(canonical)
     }
+}
+
+/// A header's value as it is signed: no space around it, and one where there are several.
+fn push_trimmed(canonical: &mut String, value: &str) {
+    for (index, word) in value.split_ascii_whitespace().enumerate() {
+        if index > 0 {
+            canonical.push(' ');
+        }
+        canonical.push_str(word);
+    }
+}
+
+fn hex_sha256(bytes: &[u8]) -> String {
+    base16ct::lower::encode_string(&Sha256::digest(bytes))
 }
 
 fn check_time(date_time: &str, now: OffsetDateTime) -> Result<(), ApiError> {

@@ -15,7 +15,9 @@ use crate::operations::cryptography::{Decrypt, Encrypt, GenerateDataKey};
 use crate::operations::keys::{CreateKey, DescribeKey, ListKeys};
 use crate::operations::policies::{GetKeyPolicy, PutKeyPolicy};
 use crate::operations::principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
+use crate::secret::fill_random;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Declares the operations once, by service: the service's name in policies, whether it is
 /// Sekisho's own, the prefix of `X-Amz-Target`, and the operations' names.
@@ -237,6 +239,16 @@ impl Response {
         let body = json!({ "__type": error.code(), "message": error.message() });
         Self { request_id, status: error.status(), body }
     }
+}
+
+/// `x-amzn-RequestId` of an answer. From AWS-LC's generator, which does not ask the kernel for each.
+pub(crate) fn new_request_id() -> String {
+    let mut bytes = [0; 16];
+    let id = match fill_random(&mut bytes) {
+        Ok(()) => uuid::Builder::from_random_bytes(bytes).into_uuid(),
+        Err(_) => Uuid::new_v4(),
+    };
+    id.to_string()
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ impl ModuleDigest {
 
 impl fmt::Display for ModuleDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(&base16ct::lower::encode_string(&self.0))
     }
 }
 
