@@ -60,7 +60,7 @@ pub(crate) async fn load(
     let from = Instant::now() + WARM_UP;
     let until = from + duration;
     let loops = senders.into_iter().map(|mut sender| {
-        let call = call.clone();
+        let (call, target) = (call.clone(), target.clone());
         async move {
             let mut latencies = Vec::new();
             loop {
@@ -68,7 +68,7 @@ pub(crate) async fn load(
                 if started >= until {
                     return Ok::<_, Failure>(latencies);
                 }
-                answer(&mut sender, &call).await?;
+                answer(&target, &mut sender, &call).await?;
                 if started >= from {
                     latencies.push(started.elapsed());
                 }
@@ -90,14 +90,17 @@ pub(crate) async fn load_each(
         shares.get_mut(index % connections).ok_or("no connection")?.push(call);
     }
     let started = Instant::now();
-    let loops = senders.into_iter().zip(shares).map(|(mut sender, calls)| async move {
-        let mut latencies = Vec::new();
-        for call in &calls {
-            let started = Instant::now();
-            answer(&mut sender, call).await?;
-            latencies.push(started.elapsed());
+    let loops = senders.into_iter().zip(shares).map(|(mut sender, calls)| {
+        let target = target.clone();
+        async move {
+            let mut latencies = Vec::new();
+            for call in &calls {
+                let started = Instant::now();
+                answer(&target, &mut sender, call).await?;
+                latencies.push(started.elapsed());
+            }
+            Ok::<_, Failure>(latencies)
         }
-        Ok::<_, Failure>(latencies)
     });
     let latencies = join(loops).await?;
     Ok(Load::of(latencies, started.elapsed()))
@@ -139,8 +142,16 @@ where
     Ok(latencies)
 }
 
-/// Sends a request and looks whether its answer is the right one.
-async fn answer(sender: &mut Sender, call: &Call) -> std::result::Result<(), Failure> {
+/// Sends a request and looks whether its answer is the right one. A server that speaks HTTP/1.0 gets
+/// a connection for each.
+async fn answer(
+    target: &Target,
+    sender: &mut Sender,
+    call: &Call,
+) -> std::result::Result<(), Failure> {
+    if sender.ready().await.is_err() {
+        *sender = target.connect().await.map_err(|error| error.to_string())?;
+    }
     let (status, body) = send(sender, call).await?;
     let is_right = body.windows(call.wants.len().max(1)).any(|part| part == call.wants);
     if status != StatusCode::OK || !is_right {
@@ -179,6 +190,7 @@ impl Call {
 }
 
 /// Where a server is reached.
+#[derive(Clone)]
 pub(crate) struct Target {
     address: SocketAddr,
     tls: Option<TlsConnector>,
