@@ -12,6 +12,7 @@ mod failure;
 mod https;
 mod measurement;
 mod pem;
+mod policy;
 mod principal;
 mod service;
 
@@ -44,6 +45,8 @@ enum Command {
     Principal(principal::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// The host of `sekisho dev`.
     #[command(hide = true)]
     InternalHost,
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
+        Command::Policy(command) => policy::run(command),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
     };
     match ended {

@@ -11,6 +11,8 @@ mod verify;
 
 use crate::failure::Failure;
 
+pub(crate) use show::progress;
+
 /// Read and verify the audit log.
 ///
 /// The log lies with the host, encrypted to the auditor and signed by the service. These commands

@@ -159,7 +159,7 @@ impl<'a> Decision<'a> {
 }
 
 /// A bar on a terminal's standard error, and nothing elsewhere.
-pub(super) fn progress(what: &'static str) -> ProgressBar {
+pub(crate) fn progress(what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(0);
     if !io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());

@@ -84,6 +84,11 @@ pub(crate) fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), Admi
     if bytes.len() > limits.size {
         return Err(AdmissionError::Size { size: bytes.len(), limit: limits.size });
     }
+    if !bytes.starts_with(b"\0asm") {
+        // The parser's own words show the bytes one by one.
+        let reason = "it does not begin with \\0asm".into();
+        return Err(AdmissionError::NotComponent { reason });
+    }
     let mut imports = Vec::new();
     let outcome = read(bytes, &mut Shape::new(limits), &mut imports);
     // What else is wrong matters less to the author than that nothing is imported.

@@ -41,8 +41,9 @@ pub(crate) type ConfigureResult = (Result<Vec<u8>, ConfigurationError>,);
 pub(crate) type EvaluateParameters<'a> = (&'a [u8], &'a Request);
 pub(crate) type EvaluateResult = (Answer,);
 
-/// Where a component's two functions are.
+/// Where a component's two functions are, and in which version of the contract.
 pub(crate) struct Functions {
+    pub(crate) version: &'static str,
     pub(crate) configure: ComponentExportIndex,
     pub(crate) evaluate: ComponentExportIndex,
 }
@@ -50,8 +51,9 @@ pub(crate) struct Functions {
 impl Functions {
     /// Finds both functions, and checks their types against the contract.
     pub(crate) fn find(pre: &InstancePre<Guard>) -> Result<Self, AdmissionError> {
-        let interface = interface(pre.component())?;
+        let (version, interface) = interface(pre.component())?;
         Ok(Self {
+            version,
             configure: function::<ConfigureParameters<'_>, ConfigureResult>(
                 pre,
                 &interface,
@@ -64,16 +66,18 @@ impl Functions {
     }
 }
 
-fn interface(component: &Component) -> Result<ComponentExportIndex, AdmissionError> {
-    let exported = |version: &str| {
+fn interface(
+    component: &Component,
+) -> Result<(&'static str, ComponentExportIndex), AdmissionError> {
+    let exported = |version: &'static str| {
         let name = [INTERFACE, version].concat();
         match component.get_export(None, name.as_str()) {
-            Some((ComponentItem::ComponentInstance(_), index)) => Some(index),
+            Some((ComponentItem::ComponentInstance(_), index)) => Some((version, index)),
             _ => None,
         }
     };
-    if let Some(index) = VERSIONS.iter().find_map(|version| exported(version)) {
-        return Ok(index);
+    if let Some(found) = VERSIONS.into_iter().find_map(exported) {
+        return Ok(found);
     }
     let component_type = component.component_type();
     let other = component_type

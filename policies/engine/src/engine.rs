@@ -162,6 +162,11 @@ impl Module {
         self.shared.digest
     }
 
+    /// The version of the contract that it speaks, such as `0.1.0`.
+    pub fn contract_version(&self) -> &'static str {
+        self.shared.functions.version
+    }
+
     pub(crate) fn engine(&self) -> &Shared {
         &self.shared.engine.shared
     }

@@ -1,0 +1,118 @@
+//! `sekisho policy build`: from a policy's project to its component.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sekisho_policy_componentize::Builder;
+use sekisho_policy_engine::{Engine, Limits};
+use serde_json::Value;
+
+use super::module;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  sekisho policy build
+  sekisho policy build backup --out backup.wasm
+
+It needs the Rust toolchain with the target wasm32-unknown-unknown
+(rustup target add wasm32-unknown-unknown). The same source, lock file and compiler give the same
+bytes, in whatever folder.";
+
+/// Build a policy's project into a component, and check that a service would admit it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The project's folder.
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+
+    /// Where the component is written [default: <the package's name>.wasm in the folder].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let manifest = arguments.folder.join("Cargo.toml");
+    let folder = arguments
+        .folder
+        .canonicalize()
+        .map_err(|error| Failure::usage(format_args!("{}: {error}", arguments.folder.display())))?;
+    if !manifest.is_file() {
+        return Err(Failure::usage(format_args!(
+            "{} is not there: this is not a policy's project; make one with `sekisho policy new`",
+            manifest.display()
+        )));
+    }
+    lock(&folder)?;
+    let package = package(&folder)?;
+    let builder = Builder::new(&folder, &folder.join("target")).map_err(Failure::failed)?;
+    let bytes = builder.build(&package).map_err(Failure::failed)?;
+    let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
+    let admitted = engine.admit(&bytes).map_err(|error| {
+        Failure::failed(format_args!("{package} builds, and no service would admit it: {error}"))
+    })?;
+    let out = arguments.out.clone().unwrap_or_else(|| folder.join(format!("{package}.wasm")));
+    fs::write(&out, &bytes)
+        .map_err(|error| Failure::failed(format_args!("{}: {error}", out.display())))?;
+    println!("{}: {} bytes, sha256 {}", out.display(), bytes.len(), admitted.digest());
+    Ok(())
+}
+
+/// Makes the lock file of a project that has none yet.
+fn lock(folder: &Path) -> Result<(), Failure> {
+    if folder.join("Cargo.lock").exists() {
+        return Ok(());
+    }
+    cargo(folder, &["generate-lockfile"]).map(drop)
+}
+
+/// The name of the package in `folder`.
+fn package(folder: &Path) -> Result<String, Failure> {
+    let metadata = cargo(folder, &["metadata", "--no-deps", "--format-version", "1"])?;
+    let metadata: Value = serde_json::from_slice(&metadata).map_err(Failure::failed)?;
+    let manifest = folder.join("Cargo.toml");
+    let packages = metadata.get("packages").and_then(Value::as_array);
+    packages
+        .into_iter()
+        .flatten()
+        .find(|package| {
+            let path = package.get("manifest_path").and_then(Value::as_str);
+            path.is_some_and(|path| Path::new(path) == manifest)
+        })
+        .and_then(|package| package.get("name")?.as_str())
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::usage(format_args!("{} has no package", manifest.display())))
+}
+
+fn cargo(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, Failure> {
+    let output = Command::new("cargo")
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .map_err(|error| Failure::failed(format_args!("cargo does not start: {error}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::failed(format_args!(
+            "cargo {}: {}",
+            arguments.join(" "),
+            said.trim()
+        )));
+    }
+    Ok(output.stdout)
+}
+
+/// The component of a project's folder, which `build` has made, or what `name` stands for.
+pub(super) fn built_or_named(name: &str) -> Result<String, Failure> {
+    let folder = Path::new(name);
+    if !folder.join("Cargo.toml").is_file() {
+        return Ok(name.to_owned());
+    }
+    let folder = folder.canonicalize().map_err(Failure::usage)?;
+    let component = folder.join(format!("{}.wasm", package(&folder)?));
+    let text = component.display().to_string();
+    module::component(&text).map(|_| text).map_err(|_| {
+        Failure::usage(format_args!("{name} is not built: sekisho policy build {name}"))
+    })
+}

@@ -1,0 +1,63 @@
+//! `sekisho policy inspect`: what a component is, and whether the service would take it.
+
+use std::time::Instant;
+
+use sekisho_policy_engine::{Engine, Limits, ModuleDigest};
+use serde_json::json;
+
+use super::module;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  sekisho policy inspect backup.wasm
+  sekisho policy inspect iam --json
+
+Exit status: 0 the service would admit it, 1 it would not (and why), 2 wrong usage.";
+
+/// Say what a component is, and whether a service would admit it.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A component's file, or a stock policy's name.
+    policy: String,
+
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let bytes = module::component(&arguments.policy)?;
+    let digest = ModuleDigest::of(&bytes);
+    let limits = Limits::default();
+    let limit = limits.admission.size;
+    let engine = Engine::new(limits).map_err(Failure::failed)?;
+    let started = Instant::now();
+    let admitted = engine.admit(&bytes);
+    let took = started.elapsed();
+    let refused = admitted.as_ref().err().map(ToString::to_string);
+    if arguments.json {
+        let found = json!({
+            "sha256": digest.to_string(),
+            "size": bytes.len(),
+            "admitted": refused.is_none(),
+            "refused": refused,
+            "contract": admitted.as_ref().ok().map(|module| module.contract_version()),
+            "compile_milliseconds": took.as_millis() as u64,
+        });
+        println!("{found}");
+    } else {
+        println!("sha256    {digest}");
+        println!("size      {} bytes of at most {limit}", bytes.len());
+        if let Ok(module) = &admitted {
+            println!("contract  sekisho:policy@{}", module.contract_version());
+            println!("imports   none");
+            println!("compiled  in {} ms", took.as_millis());
+        }
+    }
+    match refused {
+        None => Ok(()),
+        Some(reason) => Err(Failure::failed(format_args!("{}: {reason}", arguments.policy))),
+    }
+}

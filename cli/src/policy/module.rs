@@ -1,0 +1,62 @@
+//! The policies that the commands take: a component's file, or a stock policy by its name.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use sekisho_policy_engine::{Engine, Limits, Module, Policy, stock};
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// What a file may have at most; the engine's own limit for a component is far below.
+const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// The component that `name` stands for: a stock policy's name, or a file.
+pub(super) fn component(name: &str) -> Result<Vec<u8>, Failure> {
+    match stock::ALL.into_iter().find(|(known, _)| *known == name) {
+        Some((_, bytes)) => Ok(bytes.to_vec()),
+        None => read(Path::new(name)).map_err(|failure| {
+            let known = stock::ALL.map(|(known, _)| known).join(", ");
+            Failure::usage(format_args!("{failure} (the stock policies are: {known})"))
+        }),
+    }
+}
+
+/// The module that `name` stands for, admitted as the service would.
+pub(super) fn admit(name: &str) -> Result<Module, Failure> {
+    let bytes = component(name)?;
+    let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
+    engine.admit(&bytes).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
+}
+
+/// What `PutKeyPolicy` makes of a configuration: an AWS policy document is text as it is, and so is
+/// any other JSON.
+pub(super) fn configure(module: &Module, configuration: &Value) -> Result<Policy, Failure> {
+    let text = configuration.to_string();
+    module
+        .configure(text.as_bytes())
+        .map_err(|error| Failure::failed(format_args!("the configuration: {error}")))
+}
+
+/// A configuration's file; `null` where there is none.
+pub(super) fn configuration(path: Option<&Path>) -> Result<Value, Failure> {
+    path.map_or(Ok(Value::Null), json)
+}
+
+/// A JSON file.
+pub(super) fn json(path: &Path) -> Result<Value, Failure> {
+    serde_json::from_slice(&read(path)?)
+        .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |reason: String| Failure::Usage(format!("{}: {reason}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(failed(format!("larger than {FILE_LIMIT} bytes")));
+    }
+    Ok(bytes)
+}

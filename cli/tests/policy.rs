@@ -1,0 +1,160 @@
+//! `sekisho policy`: a new project becomes a component that decides as its table says; and decisions
+//! that a real service recorded are replayed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod running;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use running::{SEKISHO, STATE, Service, folder, words};
+use serde_json::{Value, json};
+
+/// `sekisho policy <arguments>` in a folder.
+fn policy(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(SEKISHO);
+    command.arg("policy").args(arguments).current_dir(folder).env("XDG_STATE_HOME", STATE);
+    command.output().expect("sekisho runs")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", words(output)))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn write(folder: &Path, name: &str, content: &Value) {
+    fs::write(folder.join(name), content.to_string()).expect("a file is written");
+}
+
+/// An AWS policy document that lets these principals decrypt.
+fn document(principals: &[&str]) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": principals },
+        "Action": "kms:*", "Resource": "*",
+    }] })
+}
+
+#[test]
+fn a_new_project_is_built_tested_and_asked() {
+    let folder = folder();
+    let made = policy(folder.path(), &["new", "backup"]);
+    assert!(made.status.success(), "{}", words(&made));
+    let again = policy(folder.path(), &["new", "backup"]);
+    assert_eq!(again.status.code(), Some(1), "{}", words(&again));
+
+    let project = folder.path().join("backup");
+    let unbuilt = policy(&project, &["test"]);
+    assert_eq!(unbuilt.status.code(), Some(2), "{}", words(&unbuilt));
+    assert!(said(&unbuilt).contains("is not built"), "{}", words(&unbuilt));
+
+    let built = policy(&project, &["build"]);
+    assert!(built.status.success(), "{}", words(&built));
+    let tested = policy(&project, &["test", "--json"]);
+    assert!(tested.status.success(), "{}", words(&tested));
+    assert_eq!((&json(&tested)["passed"], &json(&tested)["failed"]), (&json!(6), &json!(0)));
+
+    let inspected = policy(&project, &["inspect", "backup.wasm", "--json"]);
+    assert!(inspected.status.success(), "{}", words(&inspected));
+    assert_eq!(json(&inspected)["contract"], "0.1.0");
+
+    write(&project, "config.json", &json!({ "purpose": "backup" }));
+    for (purpose, decision, status) in [("backup", "allow", 0), ("sale", "deny", 1)] {
+        let context = json!({ "purpose": purpose });
+        let request = json!({ "action": "kms:Decrypt", "encryption_context": context });
+        write(&project, "request.json", &request);
+        let asked = ["run", "backup.wasm", "--config", "config.json", "--request", "request.json"];
+        let answer = policy(&project, &[&asked[..], &["--json"]].concat());
+        assert_eq!(json(&answer)["decision"], decision);
+        assert_eq!(answer.status.code(), Some(status), "{}", words(&answer));
+        assert_eq!(json(&answer)["module"], json(&inspected)["sha256"]);
+    }
+}
+
+#[test]
+fn a_table_that_is_not_met_fails_and_says_where() {
+    let folder = folder();
+    let table = json!({
+        "configuration": document(&["arn:aws:iam::111122223333:user/alice"]),
+        "request": { "action": "kms:Decrypt", "key": {} },
+        "cases": [{ "name": "the root too", "expect": "allow" }],
+    });
+    write(folder.path(), "table.json", &table);
+    let tested = policy(folder.path(), &["test", "iam", "--table", "table.json"]);
+    assert_eq!(tested.status.code(), Some(1), "{}", words(&tested));
+    let out = String::from_utf8_lossy(&tested.stdout);
+    assert!(out.contains("FAIL  the root too: allow is expected, not no-opinion"), "{out}");
+}
+
+#[test]
+fn what_no_service_would_take_is_refused_with_its_reason() {
+    let folder = folder();
+    for (name, bytes, reason) in [
+        ("text.wasm", &b"(module)"[..], "it does not begin with"),
+        ("module.wasm", b"\0asm\x01\0\0\0", "a core module, not a component"),
+    ] {
+        fs::write(folder.path().join(name), bytes).expect("a file is written");
+        let inspected = policy(folder.path(), &["inspect", name]);
+        assert_eq!(inspected.status.code(), Some(1), "{}", words(&inspected));
+        assert!(said(&inspected).contains(reason), "{}", words(&inspected));
+    }
+    let missing = policy(folder.path(), &["inspect", "nothing.wasm"]);
+    assert_eq!(missing.status.code(), Some(2), "{}", words(&missing));
+    assert!(said(&missing).contains("the stock policies are: "), "{}", words(&missing));
+}
+
+#[test]
+fn recorded_decisions_are_replayed() {
+    let (data, files) = (folder(), folder());
+    let service = Service::start(data.path());
+    let created = service.aws("default", &["create-key"]);
+    let key = json(&created)["KeyMetadata"]["Arn"].as_str().expect("an ARN").to_owned();
+    for _ in 0..2 {
+        service.aws("default", &["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"]);
+    }
+    service.aws("bob", &["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"]);
+
+    let log = files.path().join("decisions.jsonl");
+    let exported = Command::new(SEKISHO)
+        .args(["audit", "export", "--data-dir"])
+        .arg(data.path())
+        .arg("--out")
+        .arg(&log)
+        .env("XDG_STATE_HOME", STATE)
+        .output()
+        .expect("sekisho runs");
+    assert!(exported.status.success(), "{}", words(&exported));
+
+    let account = key.split(':').nth(4).expect("an account").to_owned();
+    let arn = |name: &str| format!("arn:aws:iam::{account}:{name}");
+    let simulate = |principals: &[&str]| {
+        write(files.path(), "policy.json", &document(principals));
+        let asked = ["simulate", "iam", "--config", "policy.json", "--against", "decisions.jsonl"];
+        policy(files.path(), &[&asked[..], &["--key", &key, "--json"]].concat())
+    };
+    let same = simulate(&[&arn("root")]);
+    assert!(same.status.success(), "{}", words(&same));
+    assert!(said(&same).contains("3 decisions replayed, 0 would change"), "{}", words(&same));
+
+    let other = simulate(&[&arn("user/bob")]);
+    assert_eq!(other.status.code(), Some(1), "{}", words(&other));
+    let changes: Vec<Value> = String::from_utf8_lossy(&other.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let was_and_would_be: Vec<_> = changes
+        .iter()
+        .map(|change| (change["was"].as_str(), change["would_be"].as_str()))
+        .collect();
+    let refused = (Some("allow"), Some("no-opinion"));
+    assert_eq!(was_and_would_be, [refused, refused, (Some("deny"), Some("allow"))]);
+}
