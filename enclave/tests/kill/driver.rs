@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// For anything to come back: far beyond what it takes.
 const SOON: Duration = Duration::from_secs(60);
+/// For a full disk to show.
+const FULL: Duration = Duration::from_secs(20);
 /// The audit log is read through after so many kills, and at the end.
 const AUDIT_EVERY: u32 = 25;
 
@@ -70,8 +72,7 @@ pub(super) fn run(options: &Options) {
             _ => run.pause(150),
         }
         if options.small_disk.is_some() && kill % 10 == 0 {
-            run.fill_the_disk();
-            full += 1;
+            full += u32::from(run.fill_the_disk());
         }
         run.pause(15);
         in_snapshots += u32::from(run.model().in_snapshot);
@@ -93,6 +94,7 @@ pub(super) fn run(options: &Options) {
     }
     run.kill_both();
     run.check_audit();
+    assert!(full > 0 || options.small_disk.is_none(), "no change ever failed on a full disk");
     println!("nothing acknowledged is lost (seed {})", options.seed);
 }
 
@@ -124,6 +126,11 @@ impl Run {
     }
 
     fn wait(&self, what: &str, until: impl Fn(&Model) -> bool) {
+        let came = self.comes_within(SOON, until);
+        assert!(came, "waited for {what}; the store is in {}", self.keep().display());
+    }
+
+    fn comes_within(&self, time: Duration, until: impl Fn(&Model) -> bool) -> bool {
         let started = Instant::now();
         loop {
             let model = self.model();
@@ -131,11 +138,12 @@ impl Run {
                 panic!("{broken}; the store is in {}", self.keep().display());
             }
             if until(&model) {
-                return;
+                return true;
             }
             drop(model);
-            let late = started.elapsed() > SOON;
-            assert!(!late, "waited for {what}; the store is in {}", self.keep().display());
+            if started.elapsed() > time {
+                return false;
+            }
             sleep(Duration::from_millis(1));
         }
     }
@@ -179,8 +187,9 @@ impl Run {
         self.wait("the worker's start", |model| model.ready);
     }
 
-    /// Leaves the store no room for a while; changes fail meanwhile.
-    fn fill_the_disk(&mut self) {
+    /// Leaves the store no room for a while but what is in its own files: freed pages of the journal,
+    /// and what is written ahead of the audit log. Whether changes failed meanwhile.
+    fn fill_the_disk(&mut self) -> bool {
         let ballast = self.folder.join("ballast");
         let mut file = std::fs::File::create(&ballast).unwrap();
         let mut size = 1 << 20;
@@ -190,7 +199,7 @@ impl Run {
             }
         }
         let failed = self.model().failed;
-        self.wait("a change to fail on the full disk", |model| model.failed > failed);
+        let has_failed = self.comes_within(FULL, |model| model.failed > failed);
         self.pause(50);
         if self.random.below(2) == 0 {
             // It reads what is there, and goes on when there is room again.
@@ -198,6 +207,7 @@ impl Run {
         }
         drop(file);
         std::fs::remove_file(&ballast).unwrap();
+        has_failed
     }
 
     /// Reads the whole audit log: its chain, and each decision that was acknowledged.
