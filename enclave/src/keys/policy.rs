@@ -3,6 +3,8 @@
 use sekisho_policy_engine::{AdmissionError, ConfigureError, Engine, Module, Policy, stock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::panic::resume_unwind;
+use std::thread;
 use thiserror::Error;
 
 /// The stock component that reads AWS policy documents.
@@ -61,10 +63,15 @@ impl StoredPolicy {
 }
 
 impl Modules {
-    /// Admits the stock components.
+    /// Admits the stock components, each on a thread of its own: compiling them is most of a start.
     pub(crate) fn stock(engine: &Engine) -> Result<Self, AdmissionError> {
-        let admit = |(name, bytes)| Ok((name, engine.admit(bytes)?));
-        stock::ALL.into_iter().map(admit).collect::<Result<_, _>>().map(Self)
+        let admitted = thread::scope(|scope| {
+            let compiling = stock::ALL.map(|(_, bytes)| scope.spawn(|| engine.admit(bytes)));
+            compiling.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let names = stock::ALL.into_iter().map(|(name, _)| name);
+        let named = |(name, admitted): (_, Result<_, _>)| admitted.map(|module| (name, module));
+        names.zip(admitted).map(named).collect::<Result<_, _>>().map(Self)
     }
 
     /// Reads what `PutKeyPolicy` takes: an AWS policy document for the `iam` component,
