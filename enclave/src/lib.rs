@@ -25,6 +25,7 @@ mod throttle;
 
 mod authorize;
 mod service;
+mod upkeep;
 
 mod cms;
 mod hpke;

@@ -14,7 +14,7 @@ pub(crate) struct Service {
     pub(crate) recipients: RecipientVerifier,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: KeyPolicy,
-    pub(crate) keys: KeyStore,
+    pub(crate) keys: Arc<KeyStore>,
     pub(crate) audit: AuditLog,
 }
 

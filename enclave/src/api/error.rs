@@ -33,12 +33,15 @@ pub(crate) enum ApiError {
         arn: String,
     },
     DeleteConflict(String),
+    /// The key's ARN.
+    Disabled(String),
     DryRun,
     EntityAlreadyExists(String),
     IncorrectKey,
     InvalidAliasName(&'static str),
     InvalidCiphertext,
     InvalidMarker,
+    InvalidState(String),
     LimitExceeded(String),
     MalformedPolicyDocument(String),
     NotFound(String),
@@ -71,12 +74,14 @@ impl ApiError {
             Self::AccessDenied { .. } => "AccessDeniedException",
             Self::AlreadyExists { .. } => "AlreadyExistsException",
             Self::DeleteConflict(_) => "DeleteConflictException",
+            Self::Disabled(_) => "DisabledException",
             Self::DryRun => "DryRunOperationException",
             Self::EntityAlreadyExists(_) => "EntityAlreadyExistsException",
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
             Self::InvalidMarker => "InvalidMarkerException",
+            Self::InvalidState(_) => "KMSInvalidStateException",
             Self::LimitExceeded(_) => "LimitExceededException",
             Self::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
             Self::NotFound(_) => "NotFoundException",
@@ -123,6 +128,7 @@ impl ApiError {
                  because no resource-based policy allows the {action} action"
             ),
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
+            Self::Disabled(arn) => format!("{arn} is disabled."),
             Self::DryRun => {
                 "The request would have succeeded, but the DryRun option is set.".into()
             }
@@ -138,6 +144,7 @@ impl ApiError {
             | Self::Validation(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
+            | Self::InvalidState(text)
             | Self::LimitExceeded(text)
             | Self::MalformedPolicyDocument(text)
             | Self::NotFound(text)
@@ -191,6 +198,8 @@ impl From<StoreFault> for ApiError {
                 log(Event::StorageChanged { kind: "a key's policy is no longer accepted" });
                 Self::Internal
             }
+            // Whoever asks again hears that there is no such key.
+            StoreFault::Gone(id) => Self::NotFound(format!("Key '{id}' does not exist")),
             StoreFault::Inconsistent => {
                 log(Event::StorageChanged { kind: "records contradict each other" });
                 Self::Internal

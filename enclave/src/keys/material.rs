@@ -2,6 +2,7 @@
 
 use crate::secret::{RandomUnavailable, Secret, expand};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 const LABEL_MATERIAL_ID: &[u8] = b"sekisho v1 material id";
 
@@ -31,11 +32,11 @@ impl std::fmt::Debug for MaterialId {
     }
 }
 
-/// One 256-bit secret of a symmetric key, with when it was made.
-#[derive(Debug)]
+/// One 256-bit secret of a symmetric key, with when it was made. A clone shares the secret.
+#[derive(Debug, Clone)]
 pub(crate) struct KeyMaterial {
     id: MaterialId,
-    secret: Secret,
+    secret: Arc<Secret>,
     created: u64,
 }
 
@@ -48,7 +49,7 @@ impl KeyMaterial {
     pub(crate) fn from_secret(secret: Secret, created: u64) -> Self {
         let mut id = [0; 32];
         expand(&secret, None, &[LABEL_MATERIAL_ID], &mut id);
-        Self { id: MaterialId(id), secret, created }
+        Self { id: MaterialId(id), secret: Arc::new(secret), created }
     }
 
     pub(crate) fn id(&self) -> MaterialId {

@@ -1,18 +1,25 @@
 //! KMS keys: what they are, how they are kept, how they are found.
 
+pub(crate) mod aliases;
 pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod material;
 pub(crate) mod policy;
+pub(crate) mod schedule;
+pub(crate) mod state;
 pub(crate) mod store;
 
 use material::{KeyMaterial, MaterialId};
 use serde::{Deserialize, Serialize};
+use state::KeyState;
 use uuid::Uuid;
 
-/// A KMS key with its material, as it stands in its sealed record.
-#[derive(Debug, Serialize, Deserialize)]
+#[cfg(test)]
+mod tests;
+
+/// A KMS key with its material, as it stands in its sealed record. A clone shares the secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) id: Uuid,
     /// Milliseconds since 1970.
@@ -57,6 +64,14 @@ impl Key {
     pub(crate) fn material(&self, id: MaterialId) -> Option<&KeyMaterial> {
         self.materials.iter().find(|material| material.id() == id)
     }
+
+    /// When something is to be done with the key that nobody asks for; milliseconds since 1970.
+    pub(crate) fn due(&self) -> Option<u64> {
+        match self.state {
+            KeyState::PendingDeletion { deletion } => Some(deletion),
+            KeyState::Enabled | KeyState::Disabled => None,
+        }
+    }
 }
 
 /// AWS KMS `KeySpec`, as far as this version makes keys.
@@ -83,20 +98,6 @@ impl KeyUsage {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
-        }
-    }
-}
-
-/// AWS KMS `KeyState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum KeyState {
-    Enabled,
-}
-
-impl KeyState {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Encrypt, Decrypt, GenerateDataKey.
 
-use super::KEY_ID;
-use crate::api::{ApiError, Fields, Input, Recipient, Subject};
+use super::{Input, KEY_ID};
+use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
 use crate::keys::ciphertext::{self, CiphertextBlob};
 use crate::keys::context::EncryptionContext;
 use crate::secret::fill_random;
+use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -19,8 +20,11 @@ const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
 const MAX_PLAINTEXT: usize = 4096;
 const MAX_CIPHERTEXT: usize = 6144;
 
-fn algorithm(fields: &mut Fields) -> Result<&'static str, ApiError> {
-    Ok(fields.choice("EncryptionAlgorithm", ALGORITHMS)?.unwrap_or(SYMMETRIC))
+/// The parameter's name, for callers and for policies.
+const ALGORITHM: &str = "EncryptionAlgorithm";
+
+fn algorithm(fields: &mut Fields, name: &str) -> Result<&'static str, ApiError> {
+    Ok(fields.choice(name, ALGORITHMS)?.unwrap_or(SYMMETRIC))
 }
 
 fn check_algorithm(algorithm: &str) -> Result<(), ApiError> {
@@ -37,22 +41,32 @@ pub(crate) struct Encrypt {
     plaintext: Zeroizing<Vec<u8>>,
     context: EncryptionContext,
     algorithm: &'static str,
-    dry_run: bool,
+    options: Options,
 }
 
-impl Encrypt {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        fields.grant_tokens()?;
+impl Input for Encrypt {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             plaintext: fields.required_blob("Plaintext", 1, MAX_PLAINTEXT)?,
-            context: fields.encryption_context()?,
-            algorithm: algorithm(fields)?,
-            dry_run: fields.boolean("DryRun")?,
+            context: fields.encryption_context("EncryptionContext")?,
+            algorithm: algorithm(fields, ALGORITHM)?,
+            options: fields.options()?,
         })
     }
 
-    pub(crate) fn perform(self, permit: Permit) -> Result<Value, ApiError> {
+    fn check(&self) -> Result<(), ApiError> {
+        check_algorithm(self.algorithm)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.key_id))
+            .context(&self.context)
+            .options(&self.options)
+            .parameter(ALGORITHM, self.algorithm)
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let material = held.key.current_material().ok_or(ApiError::Internal)?;
         let blob = ciphertext::encrypt(held.key.id, material, &self.context, &self.plaintext)?;
@@ -64,51 +78,40 @@ impl Encrypt {
     }
 }
 
-impl Input for Encrypt {
-    fn check(&self) -> Result<(), ApiError> {
-        check_algorithm(self.algorithm)
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
-    }
-
-    fn encryption_context(&self) -> Option<&EncryptionContext> {
-        Some(&self.context)
-    }
-
-    fn dry_run(&self) -> bool {
-        self.dry_run
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("EncryptionAlgorithm", self.algorithm.into())]
-    }
-}
-
 pub(crate) struct Decrypt {
     blob: Zeroizing<Vec<u8>>,
     key_id: Option<String>,
     context: EncryptionContext,
     algorithm: &'static str,
     recipient: Option<Recipient>,
-    dry_run: bool,
+    options: Options,
 }
 
-impl Decrypt {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        fields.grant_tokens()?;
+impl Input for Decrypt {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
             key_id: fields.text("KeyId", KEY_ID)?,
-            context: fields.encryption_context()?,
-            algorithm: algorithm(fields)?,
+            context: fields.encryption_context("EncryptionContext")?,
+            algorithm: algorithm(fields, ALGORITHM)?,
             recipient: Recipient::read(fields)?,
-            dry_run: fields.boolean("DryRun")?,
+            options: fields.options()?,
         })
     }
 
-    pub(crate) fn perform(self, permit: Permit) -> Result<Value, ApiError> {
+    fn check(&self) -> Result<(), ApiError> {
+        check_algorithm(self.algorithm)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Ciphertext { blob: &self.blob, key_id: self.key_id.as_deref() })
+            .context(&self.context)
+            .recipient(self.recipient.as_ref())
+            .options(&self.options)
+            .parameter(ALGORITHM, self.algorithm)
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let blob = CiphertextBlob::parse(&self.blob).map_err(|_| ApiError::InvalidCiphertext)?;
         let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
@@ -124,55 +127,16 @@ impl Decrypt {
     }
 }
 
-impl Input for Decrypt {
-    fn check(&self) -> Result<(), ApiError> {
-        check_algorithm(self.algorithm)
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject::Ciphertext { blob: &self.blob, key_id: self.key_id.as_deref() }
-    }
-
-    fn encryption_context(&self) -> Option<&EncryptionContext> {
-        Some(&self.context)
-    }
-
-    fn recipient(&self) -> Option<&Recipient> {
-        self.recipient.as_ref()
-    }
-
-    fn dry_run(&self) -> bool {
-        self.dry_run
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("EncryptionAlgorithm", self.algorithm.into())]
-    }
-}
-
 pub(crate) struct GenerateDataKey {
     key_id: String,
     context: EncryptionContext,
     bytes: Option<usize>,
     spec: Option<&'static str>,
     recipient: Option<Recipient>,
-    dry_run: bool,
+    options: Options,
 }
 
 impl GenerateDataKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        fields.grant_tokens()?;
-        let bytes = fields.integer("NumberOfBytes", 1, 1024)?;
-        Ok(Self {
-            key_id: fields.required_text("KeyId", KEY_ID)?,
-            context: fields.encryption_context()?,
-            bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()),
-            spec: fields.choice("KeySpec", &["AES_256", "AES_128"])?,
-            recipient: Recipient::read(fields)?,
-            dry_run: fields.boolean("DryRun")?,
-        })
-    }
-
     fn length(&self) -> usize {
         match self.spec {
             Some("AES_128") => 16,
@@ -180,8 +144,40 @@ impl GenerateDataKey {
             None => self.bytes.unwrap_or_default(),
         }
     }
+}
 
-    pub(crate) fn perform(self, permit: Permit) -> Result<Value, ApiError> {
+impl Input for GenerateDataKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let bytes = fields.integer("NumberOfBytes", 1, 1024)?;
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            context: fields.encryption_context("EncryptionContext")?,
+            bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()),
+            spec: fields.choice("KeySpec", &["AES_256", "AES_128"])?,
+            recipient: Recipient::read(fields)?,
+            options: fields.options()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        if self.bytes.is_some() == self.spec.is_some() {
+            return Err(ApiError::Validation(
+                "Please specify either number of bytes or key spec.".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.key_id))
+            .context(&self.context)
+            .recipient(self.recipient.as_ref())
+            .options(&self.options)
+            .optional("DataKeySpec", self.spec)
+            .optional("NumberOfBytes", self.bytes)
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let material = held.key.current_material().ok_or(ApiError::Internal)?;
         let mut data_key = Zeroizing::new(vec![0; self.length()]);
@@ -194,38 +190,5 @@ impl GenerateDataKey {
             "KeyMaterialId": material.id().to_string(),
             member: released,
         }))
-    }
-}
-
-impl Input for GenerateDataKey {
-    fn check(&self) -> Result<(), ApiError> {
-        if self.bytes.is_some() == self.spec.is_some() {
-            return Err(ApiError::Validation(
-                "Please specify either number of bytes or key spec.".into(),
-            ));
-        }
-        Ok(())
-    }
-
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
-    }
-
-    fn encryption_context(&self) -> Option<&EncryptionContext> {
-        Some(&self.context)
-    }
-
-    fn recipient(&self) -> Option<&Recipient> {
-        self.recipient.as_ref()
-    }
-
-    fn dry_run(&self) -> bool {
-        self.dry_run
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let bytes = self.bytes.map(|bytes| ("NumberOfBytes", bytes.to_string()));
-        let spec = self.spec.map(|spec| ("DataKeySpec", spec.to_owned()));
-        spec.into_iter().chain(bytes).collect()
     }
 }

@@ -1,13 +1,14 @@
 //! CreateKey, DescribeKey, ListKeys.
 
 use super::tags::read_tags;
-use super::{KEY_ID, MARKER, POLICY, page, seconds, tags};
-use crate::api::{AccountResource, ApiError, Fields, Input, Subject, Text};
+use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Text};
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::material::KeyMaterial;
 use crate::keys::policy::default_document;
+use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -32,6 +33,8 @@ const KEY_SPECS: &[&str] = &[
     "ML_DSA_87",
     "ECC_NIST_EDWARDS25519",
 ];
+/// `DescriptionType` of AWS's service model.
+const DESCRIPTION: Text = Text::length(0, 8192);
 const KEY_USAGES: &[&str] =
     &["SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
@@ -48,8 +51,8 @@ pub(crate) struct CreateKey {
     tags: Vec<(String, String)>,
 }
 
-impl CreateKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for CreateKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let old_spec = fields.choice("CustomerMasterKeySpec", KEY_SPECS)?;
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
         let store = fields.text("CustomKeyStoreId", Text::length(1, 64))?;
@@ -57,7 +60,7 @@ impl CreateKey {
         let tags = read_tags(fields)?;
         Ok(Self {
             policy: fields.text("Policy", POLICY)?,
-            description: fields.text("Description", Text::length(0, 8192))?.unwrap_or_default(),
+            description: fields.text("Description", DESCRIPTION)?.unwrap_or_default(),
             spec: spec.or(old_spec).unwrap_or("SYMMETRIC_DEFAULT"),
             usage: fields.choice("KeyUsage", KEY_USAGES)?.unwrap_or("ENCRYPT_DECRYPT"),
             origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
@@ -68,11 +71,7 @@ impl CreateKey {
         })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let place = &service.keys.place;
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
         let now = permit.time();
@@ -82,9 +81,7 @@ impl CreateKey {
         let held = service.keys.create(key, policy).await?;
         Ok(json!({ "KeyMetadata": metadata(place, &held.key) }))
     }
-}
 
-impl Input for CreateKey {
     fn check(&self) -> Result<(), ApiError> {
         tags::check(&self.tags)?;
         let unsupported = |what: &str, value: &str| {
@@ -114,45 +111,60 @@ impl Input for CreateKey {
         Ok(())
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let bypass = self.bypass_lockout_check.to_string();
-        vec![
-            ("BypassPolicyLockoutSafetyCheck", bypass),
-            ("KeySpec", self.spec.into()),
-            ("KeyUsage", self.usage.into()),
-            ("MultiRegion", self.multi_region.to_string()),
-            ("Origin", self.origin.into()),
-        ]
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+            .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
+            .parameter("KeySpec", self.spec)
+            .parameter("KeyUsage", self.usage)
+            .parameter("MultiRegion", self.multi_region)
+            .parameter("Origin", self.origin)
     }
 }
 
 pub(crate) struct DescribeKey {
     key_id: String,
+    options: Options,
 }
 
-impl DescribeKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        fields.grant_tokens()?;
-        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)? })
+impl Input for DescribeKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)?, options: fields.grant_tokens()? })
     }
 
-    pub(crate) fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.key_id)).options(&self.options)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key) }))
     }
 }
 
-impl Input for DescribeKey {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
+pub(crate) struct UpdateKeyDescription {
+    key_id: String,
+    description: String,
+}
+
+impl Input for UpdateKeyDescription {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            description: fields.required_text("Description", DESCRIPTION)?,
+        })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let describe = |key: &mut Key| {
+            key.description = self.description;
+            Ok(())
+        };
+        change(service, &permit, describe).await?;
+        Ok(json!({}))
     }
 }
 
@@ -161,20 +173,21 @@ pub(crate) struct ListKeys {
     after: Option<Uuid>,
 }
 
-impl ListKeys {
-    /// AWS's default page.
-    const DEFAULT_LIMIT: i64 = 100;
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let limit = fields.integer("Limit", 1, 1000)?.unwrap_or(Self::DEFAULT_LIMIT);
+impl Input for ListKeys {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let after = fields.text("Marker", MARKER)?;
         let after = after
             .map(|marker| Uuid::try_parse(&marker).map_err(|_| ApiError::InvalidMarker))
             .transpose()?;
-        Ok(Self { limit: usize::try_from(limit).unwrap_or_default(), after })
+        // AWS's default page.
+        Ok(Self { limit: limit(fields, 100, 1000)?, after })
     }
 
-    pub(crate) fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+    }
+
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let found = service.keys.key_ids(self.after, self.limit.saturating_add(1));
         let place = &service.keys.place;
         let item = |id: &Uuid| json!({ "KeyId": id.to_string(), "KeyArn": place.key_arn(*id) });
@@ -182,23 +195,13 @@ impl ListKeys {
     }
 }
 
-impl Input for ListKeys {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
-    }
-}
-
 fn metadata(place: &Place, key: &Key) -> Value {
-    json!({
+    let mut metadata = json!({
         "AWSAccountId": place.account,
         "KeyId": key.id.to_string(),
         "Arn": place.key_arn(key.id),
         "CreationDate": seconds(key.created),
-        "Enabled": true,
+        "Enabled": key.state == KeyState::Enabled,
         "Description": key.description,
         "KeyUsage": key.usage.name(),
         "KeyState": key.state.name(),
@@ -209,5 +212,11 @@ fn metadata(place: &Place, key: &Key) -> Value {
         "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
         "MultiRegion": false,
         "CurrentKeyMaterialId": key.current_material().map(|material| material.id().to_string()),
-    })
+    });
+    if let (KeyState::PendingDeletion { deletion }, Some(members)) =
+        (key.state, metadata.as_object_mut())
+    {
+        members.insert("DeletionDate".into(), seconds(deletion));
+    }
+    metadata
 }
