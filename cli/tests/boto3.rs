@@ -36,6 +36,11 @@ fn aliases_and_tags_move_and_go() {
 }
 
 #[test]
+fn keys_rotate_and_ciphertexts_move() {
+    script("rotation.py");
+}
+
+#[test]
 fn the_policy_of_a_key_decides() {
     script("policies.py");
 }

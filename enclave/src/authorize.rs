@@ -17,6 +17,7 @@ use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Principal, Request};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
@@ -200,14 +201,21 @@ impl Permit {
         self.time
     }
 
-    /// The only way out for a secret: as plaintext to a caller without a document, and encrypted
-    /// to the attested key for a caller with one, who never gets the plaintext. Answers with the
-    /// member's name and its value in base64.
-    pub(crate) fn release(&self, secret: &[u8]) -> Result<(&'static str, String), ApiError> {
-        match &self.recipient {
-            Some(recipient) => Ok(("CiphertextForRecipient", recipient.envelop(secret)?)),
-            None => Ok(("Plaintext", BASE64.encode(secret))),
-        }
+    /// The only way out for a secret: as plaintext in `member` to a caller without a document, and
+    /// encrypted to the attested key for a caller with one, who never gets the plaintext.
+    pub(crate) fn release(
+        &self,
+        member: &str,
+        secret: &[u8],
+        answer: &mut Value,
+    ) -> Result<(), ApiError> {
+        let (member, released) = match &self.recipient {
+            Some(recipient) => ("CiphertextForRecipient", recipient.envelop(secret)?),
+            None => (member, BASE64.encode(secret)),
+        };
+        let members = answer.as_object_mut().ok_or(ApiError::Internal)?;
+        members.insert(member.into(), released.into());
+        Ok(())
     }
 
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's

@@ -47,6 +47,7 @@ fn report(fault: StoreFault) {
 async fn record(audit: &AuditLog, done: Done, now: u64) {
     let (operation, key) = match done {
         Done::Deleted { arn } => ("DeleteKey", arn),
+        Done::Rotated { arn } => ("RotateKey", arn),
     };
     let entry = AuditEntry {
         time: now,

@@ -32,6 +32,8 @@ pub(crate) enum ApiError {
     AlreadyExists {
         arn: String,
     },
+    CloudHsmClusterNotFound,
+    CustomKeyStoreNotFound(String),
     DeleteConflict(String),
     /// The key's ARN.
     Disabled(String),
@@ -48,6 +50,7 @@ pub(crate) enum ApiError {
     Tag(String),
     Throttling,
     UnsupportedOperation(String),
+    XksProxyUriUnreachable,
     // Ours.
     DependencyTimeout,
     Internal,
@@ -73,6 +76,8 @@ impl ApiError {
             Self::Constraints(_) | Self::Validation(_) => "ValidationException",
             Self::AccessDenied { .. } => "AccessDeniedException",
             Self::AlreadyExists { .. } => "AlreadyExistsException",
+            Self::CloudHsmClusterNotFound => "CloudHsmClusterNotFoundException",
+            Self::CustomKeyStoreNotFound(_) => "CustomKeyStoreNotFoundException",
             Self::DeleteConflict(_) => "DeleteConflictException",
             Self::Disabled(_) => "DisabledException",
             Self::DryRun => "DryRunOperationException",
@@ -88,6 +93,7 @@ impl ApiError {
             Self::Tag(_) => "TagException",
             Self::Throttling => "ThrottlingException",
             Self::UnsupportedOperation(_) => "UnsupportedOperationException",
+            Self::XksProxyUriUnreachable => "XksProxyUriUnreachableException",
             Self::DependencyTimeout => "DependencyTimeoutException",
             Self::Internal => "KMSInternalException",
             Self::Sealed => "ServiceUnavailableException",
@@ -129,6 +135,8 @@ impl ApiError {
             ),
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
             Self::Disabled(arn) => format!("{arn} is disabled."),
+            Self::CloudHsmClusterNotFound => "This service has no CloudHSM cluster.".into(),
+            Self::XksProxyUriUnreachable => "This service reaches no external key store.".into(),
             Self::DryRun => {
                 "The request would have succeeded, but the DryRun option is set.".into()
             }
@@ -142,6 +150,7 @@ impl ApiError {
             | Self::InvalidSignature(text)
             | Self::Serialization(text)
             | Self::Validation(text)
+            | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
             | Self::InvalidState(text)
@@ -198,6 +207,7 @@ impl From<StoreFault> for ApiError {
                 log(Event::StorageChanged { kind: "a key's policy is no longer accepted" });
                 Self::Internal
             }
+            StoreFault::Random(error) => error.into(),
             // Whoever asks again hears that there is no such key.
             StoreFault::Gone(id) => Self::NotFound(format!("Key '{id}' does not exist")),
             StoreFault::Inconsistent => {

@@ -37,7 +37,26 @@ impl std::fmt::Debug for MaterialId {
 pub(crate) struct KeyMaterial {
     id: MaterialId,
     secret: Arc<Secret>,
-    created: u64,
+    /// Milliseconds since 1970.
+    pub(crate) created: u64,
+    /// How it came after other material; none of a key's first.
+    pub(crate) rotation: Option<RotationType>,
+}
+
+/// AWS KMS `RotationType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RotationType {
+    Automatic,
+    OnDemand,
+}
+
+impl RotationType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Automatic => "AUTOMATIC",
+            Self::OnDemand => "ON_DEMAND",
+        }
+    }
 }
 
 impl KeyMaterial {
@@ -46,10 +65,15 @@ impl KeyMaterial {
         Ok(Self::from_secret(Secret::generate()?, created))
     }
 
+    /// [`KeyMaterial::generate`], for a key that has material.
+    pub(crate) fn rotated(created: u64, how: RotationType) -> Result<Self, RandomUnavailable> {
+        Ok(Self { rotation: Some(how), ..Self::generate(created)? })
+    }
+
     pub(crate) fn from_secret(secret: Secret, created: u64) -> Self {
         let mut id = [0; 32];
         expand(&secret, None, &[LABEL_MATERIAL_ID], &mut id);
-        Self { id: MaterialId(id), secret: Arc::new(secret), created }
+        Self { id: MaterialId(id), secret: Arc::new(secret), created, rotation: None }
     }
 
     pub(crate) fn id(&self) -> MaterialId {
@@ -67,11 +91,14 @@ struct Stored {
     #[serde(with = "serde_bytes")]
     secret: [u8; 32],
     created: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<RotationType>,
 }
 
 impl Serialize for KeyMaterial {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut stored = Stored { secret: *self.secret.expose(), created: self.created };
+        let Self { created, rotation, .. } = *self;
+        let mut stored = Stored { secret: *self.secret.expose(), created, rotation };
         let result = stored.serialize(serializer);
         zeroize::Zeroize::zeroize(&mut stored.secret);
         result
@@ -81,7 +108,9 @@ impl Serialize for KeyMaterial {
 impl<'de> Deserialize<'de> for KeyMaterial {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut stored = Stored::deserialize(deserializer)?;
-        let material = Self::from_secret(Secret::from_bytes(&stored.secret), stored.created);
+        let secret = Secret::from_bytes(&stored.secret);
+        let material =
+            Self { rotation: stored.rotation, ..Self::from_secret(secret, stored.created) };
         zeroize::Zeroize::zeroize(&mut stored.secret);
         Ok(material)
     }

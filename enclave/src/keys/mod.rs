@@ -6,11 +6,13 @@ pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod material;
 pub(crate) mod policy;
+pub(crate) mod rotation;
 pub(crate) mod schedule;
 pub(crate) mod state;
 pub(crate) mod store;
 
 use material::{KeyMaterial, MaterialId};
+use rotation::Rotation;
 use serde::{Deserialize, Serialize};
 use state::KeyState;
 use uuid::Uuid;
@@ -32,6 +34,9 @@ pub(crate) struct Key {
     pub(crate) tags: Vec<(String, String)>,
     /// Oldest first; the last one encrypts. Never empty.
     materials: Vec<KeyMaterial>,
+    /// Automatic rotation, where it is switched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotation: Option<Rotation>,
 }
 
 impl Key {
@@ -52,6 +57,7 @@ impl Key {
             state: KeyState::Enabled,
             tags,
             materials: vec![material],
+            rotation: None,
         }
     }
 
@@ -65,11 +71,22 @@ impl Key {
         self.materials.iter().find(|material| material.id() == id)
     }
 
+    /// Oldest first.
+    pub(crate) fn materials(&self) -> &[KeyMaterial] {
+        &self.materials
+    }
+
+    /// From now on `material` encrypts; what the others encrypted can still be decrypted.
+    pub(crate) fn rotate(&mut self, material: KeyMaterial) {
+        self.materials.push(material);
+    }
+
     /// When something is to be done with the key that nobody asks for; milliseconds since 1970.
     pub(crate) fn due(&self) -> Option<u64> {
         match self.state {
             KeyState::PendingDeletion { deletion } => Some(deletion),
-            KeyState::Enabled | KeyState::Disabled => None,
+            KeyState::Enabled => self.rotation.map(|rotation| rotation.next),
+            KeyState::Disabled => None,
         }
     }
 }

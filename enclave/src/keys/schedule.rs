@@ -1,4 +1,5 @@
-//! What time does to keys: a key whose pending window is over is deleted.
+//! What time does to keys: a key whose pending window is over is deleted, one whose rotation period
+//! is over gets new material.
 //!
 //! For each key that waits for a time the journal has a record named by this time, written in the
 //! same entry as the key. What is next is therefore known from the journal's index, after a restart
@@ -6,10 +7,9 @@
 
 use super::Key;
 use super::state::KeyState;
-use super::store::{HeldKey, KeyStore, StoreFault};
+use super::store::{HeldKey, KeyStore, StoreFault, key_write};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
-use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Deleted { arn: String },
+    Rotated { arn: String },
 }
 
 impl KeyStore {
@@ -38,8 +39,7 @@ impl KeyStore {
         };
         let held = self.by_id(id).await?.filter(|held| held.key.due() == Some(time));
         let held = held.ok_or(StoreFault::Inconsistent)?;
-        let (mut writes, done) = due(&held)?;
-        writes.push(Write { id: RecordId::Due { time, key: id }, plaintext: None });
+        let (writes, done) = due(&held, now)?;
         writer.commit(writes).await?;
         Ok(Some(done))
     }
@@ -55,15 +55,24 @@ impl KeyStore {
 }
 
 /// What time does to a key.
-fn due(held: &Arc<HeldKey>) -> Result<(Vec<Write>, Done), StoreFault> {
+fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
     match held.key.state {
         KeyState::PendingDeletion { .. } => {
             let gone = |id| Write { id, plaintext: None };
             let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
-            let writes = aliases.chain([RecordId::Key(held.key.id)]).map(gone).collect();
+            let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
+            let all = aliases.chain(of_key).chain([RecordId::Key(held.key.id)]);
+            let writes = all.map(gone).collect();
             Ok((writes, Done::Deleted { arn: held.arn.clone() }))
         }
-        KeyState::Enabled | KeyState::Disabled => Err(StoreFault::Inconsistent),
+        KeyState::Enabled => {
+            let mut key = held.key.clone();
+            key.rotate_automatically(now)?;
+            let mut writes = due_writes(&held.key, &key);
+            writes.push(key_write(&key, &held.policy, &held.aliases)?);
+            Ok((writes, Done::Rotated { arn: held.arn.clone() }))
+        }
+        KeyState::Disabled => Err(StoreFault::Inconsistent),
     }
 }
 

@@ -4,6 +4,7 @@ use super::Key;
 use super::arn::{KeyName, Place};
 use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
 use super::schedule::due_writes;
+use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, JournalError, Write};
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::{self, CodecError};
@@ -204,6 +205,8 @@ pub(crate) enum StoreFault {
     Policy(#[from] PolicyRefused),
     #[error("records contradict each other")]
     Inconsistent,
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
     #[error("the key was deleted meanwhile")]
     Gone(Uuid),
 }

@@ -2,8 +2,9 @@
 
 use super::Key;
 use super::arn::Place;
-use super::material::KeyMaterial;
+use super::material::{KeyMaterial, RotationType};
 use super::policy::{Modules, default_document};
+use super::rotation::{DAY, Rotation};
 use super::schedule::Done;
 use super::state::KeyState;
 use super::store::{KeyStore, StoreFault};
@@ -110,4 +111,58 @@ async fn what_is_due_first_is_done_first() {
         assert!(store.do_next_due(9000).await.unwrap().is_some());
         assert_eq!(store.next_due(), left);
     }
+}
+
+async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {
+    let on = |key: &mut Key| {
+        key.rotation = Some(Rotation::every(90, now));
+        Ok::<_, StoreFault>(())
+    };
+    store.change(id, on).await.unwrap();
+}
+
+async fn materials(store: &KeyStore, id: Uuid) -> Vec<String> {
+    let held = store.by_id(id).await.unwrap().unwrap();
+    held.key.materials().iter().map(|material| material.id().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_key_rotates_by_itself_and_keeps_its_old_material() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    rotate_every_90_days(&store, id, 0).await;
+    let before = materials(&store, id).await;
+    assert_eq!(store.next_due(), Some(90 * DAY));
+    assert_eq!(store.do_next_due(90 * DAY - 1).await.unwrap(), None);
+    drop(store);
+
+    let store = open(&opponent).await;
+    let arn = store.place.key_arn(id);
+    let late = 90 * DAY + 5;
+    assert_eq!(store.do_next_due(late).await.unwrap(), Some(Done::Rotated { arn }));
+    assert_eq!(store.do_next_due(late).await.unwrap(), None);
+    assert_eq!(store.next_due(), Some(180 * DAY));
+    let after = materials(&store, id).await;
+    assert_eq!((after.len(), &after[0]), (2, &before[0]));
+    let restarted = open(&opponent).await;
+    assert_eq!(materials(&restarted, id).await, after);
+    let held = restarted.by_id(id).await.unwrap().unwrap();
+    assert_eq!(held.key.materials()[1].rotation, Some(RotationType::Automatic));
+    assert_eq!(held.key.materials()[1].created, late);
+}
+
+#[tokio::test]
+async fn a_disabled_key_rotates_when_it_is_enabled_again() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    rotate_every_90_days(&store, id, 0).await;
+    set(&store, id, KeyState::Disabled).await;
+    assert_eq!(store.do_next_due(100 * DAY).await.unwrap(), None);
+    set(&store, id, KeyState::Enabled).await;
+    assert!(store.do_next_due(300 * DAY).await.unwrap().is_some());
+    // Once, however many periods went by.
+    assert_eq!(store.next_due(), Some(390 * DAY));
+    assert_eq!(materials(&store, id).await.len(), 2);
 }

@@ -1,5 +1,6 @@
 //! CreateKey, DescribeKey, ListKeys.
 
+use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
 use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Text};
@@ -46,7 +47,8 @@ pub(crate) struct CreateKey {
     usage: &'static str,
     origin: &'static str,
     multi_region: bool,
-    other_store: bool,
+    store: Option<String>,
+    external: bool,
     bypass_lockout_check: bool,
     tags: Vec<(String, String)>,
 }
@@ -55,7 +57,7 @@ impl Input for CreateKey {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let old_spec = fields.choice("CustomerMasterKeySpec", KEY_SPECS)?;
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
-        let store = fields.text("CustomKeyStoreId", Text::length(1, 64))?;
+        let store = fields.text("CustomKeyStoreId", STORE_ID)?;
         let external = fields.text("XksKeyId", Text::length(1, 128))?;
         let tags = read_tags(fields)?;
         Ok(Self {
@@ -65,7 +67,8 @@ impl Input for CreateKey {
             usage: fields.choice("KeyUsage", KEY_USAGES)?.unwrap_or("ENCRYPT_DECRYPT"),
             origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
             multi_region: fields.boolean("MultiRegion")?,
-            other_store: store.is_some() || external.is_some(),
+            store,
+            external: external.is_some(),
             bypass_lockout_check: fields.boolean("BypassPolicyLockoutSafetyCheck")?,
             tags,
         })
@@ -84,6 +87,9 @@ impl Input for CreateKey {
 
     fn check(&self) -> Result<(), ApiError> {
         tags::check(&self.tags)?;
+        if let Some(store) = &self.store {
+            return Err(no_such_store(store));
+        }
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
                 "{what} {value} is not supported by this version of Sekisho; it makes \
@@ -99,8 +105,8 @@ impl Input for CreateKey {
         if self.multi_region {
             return unsupported("MultiRegion", "true");
         }
-        if self.other_store {
-            return unsupported("A custom key store", "");
+        if self.external {
+            return unsupported("XksKeyId", "of an external key");
         }
         if self.usage != "ENCRYPT_DECRYPT" {
             return Err(ApiError::Validation(format!(

@@ -3,6 +3,8 @@
 use super::{Input, KEY_ID, change, seconds};
 use crate::api::{ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
+use crate::keys::Key;
+use crate::keys::rotation::DAY;
 use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -11,7 +13,6 @@ use serde_json::{Value, json};
 /// bounds are wider, and refused in other words.
 const WINDOW: (i64, i64) = (7, 30);
 const MODEL_WINDOW: (i64, i64) = (1, 365);
-const DAY: u64 = 24 * 60 * 60 * 1000;
 
 pub(crate) struct EnableKey {
     key_id: String,
@@ -113,7 +114,7 @@ impl Input for CancelKeyDeletion {
 }
 
 async fn set_state(service: &Service, permit: &Permit, state: KeyState) -> Result<(), ApiError> {
-    let set = |key: &mut crate::keys::Key| {
+    let set = |key: &mut Key| {
         key.state = state;
         Ok(())
     };

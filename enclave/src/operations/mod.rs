@@ -2,11 +2,15 @@
 
 pub(crate) mod access_keys;
 pub(crate) mod aliases;
-pub(crate) mod cryptography;
+pub(crate) mod data_keys;
+pub(crate) mod encryption;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 pub(crate) mod policies;
 pub(crate) mod principals;
+mod random;
+mod rotation;
+mod stores;
 mod tags;
 
 use crate::api::{ApiError, Facts, Fields, Operation, Pattern, Text, for_each_operation};
@@ -17,12 +21,22 @@ use access_keys::{
     CreateAccessKey, CreateSession, DeleteAccessKey, ListAccessKeys, UpdateAccessKey,
 };
 use aliases::{CreateAlias, DeleteAlias, ListAliases, UpdateAlias};
-use cryptography::{Decrypt, Encrypt, GenerateDataKey};
+use data_keys::{GenerateDataKey, GenerateDataKeyWithoutPlaintext};
+use encryption::{Decrypt, Encrypt, ReEncrypt};
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
 use policies::{GetKeyPolicy, ListKeyPolicies, PutKeyPolicy};
 use principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
+use random::GenerateRandom;
+use rotation::{
+    DisableKeyRotation, EnableKeyRotation, GetKeyRotationStatus, ListKeyRotations,
+    RotateKeyOnDemand,
+};
 use serde_json::{Value, json};
+use stores::{
+    ConnectCustomKeyStore, CreateCustomKeyStore, DeleteCustomKeyStore, DescribeCustomKeyStores,
+    DisconnectCustomKeyStore, UpdateCustomKeyStore,
+};
 use tags::{ListResourceTags, TagResource, UntagResource};
 
 /// The input of an operation: read, told about, carried out.

@@ -1,11 +1,12 @@
-//! Encrypt, Decrypt, GenerateDataKey.
+//! Encrypt, Decrypt, ReEncrypt.
 
 use super::{Input, KEY_ID};
-use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
+use crate::api::{ApiError, Facts, Fields, Options, Recipient, Second, Subject};
 use crate::authorize::Permit;
 use crate::keys::ciphertext::{self, CiphertextBlob};
 use crate::keys::context::EncryptionContext;
-use crate::secret::fill_random;
+use crate::keys::material::MaterialId;
+use crate::keys::store::HeldKey;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -68,8 +69,7 @@ impl Input for Encrypt {
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let material = held.key.current_material().ok_or(ApiError::Internal)?;
-        let blob = ciphertext::encrypt(held.key.id, material, &self.context, &self.plaintext)?;
+        let (blob, _) = seal(held, &self.context, &self.plaintext)?;
         Ok(json!({
             "CiphertextBlob": BASE64.encode(blob),
             "KeyId": held.arn,
@@ -113,82 +113,99 @@ impl Input for Decrypt {
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let blob = CiphertextBlob::parse(&self.blob).map_err(|_| ApiError::InvalidCiphertext)?;
-        let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
-        let plaintext =
-            blob.open(material, &self.context).map_err(|_| ApiError::InvalidCiphertext)?;
-        let (member, released) = permit.release(&plaintext)?;
-        Ok(json!({
+        let (plaintext, material) = open(held, &self.blob, &self.context)?;
+        let mut answer = json!({
             "KeyId": held.arn,
             "EncryptionAlgorithm": SYMMETRIC,
-            "KeyMaterialId": material.id().to_string(),
-            member: released,
-        }))
+            "KeyMaterialId": material.to_string(),
+        });
+        permit.release("Plaintext", &plaintext, &mut answer)?;
+        Ok(answer)
     }
 }
 
-pub(crate) struct GenerateDataKey {
-    key_id: String,
-    context: EncryptionContext,
-    bytes: Option<usize>,
-    spec: Option<&'static str>,
-    recipient: Option<Recipient>,
+pub(crate) struct ReEncrypt {
+    blob: Zeroizing<Vec<u8>>,
+    source_key_id: Option<String>,
+    source_context: EncryptionContext,
+    source_algorithm: &'static str,
+    destination_key_id: String,
+    destination_context: EncryptionContext,
+    destination_algorithm: &'static str,
     options: Options,
 }
 
-impl GenerateDataKey {
-    fn length(&self) -> usize {
-        match self.spec {
-            Some("AES_128") => 16,
-            Some(_) => 32,
-            None => self.bytes.unwrap_or_default(),
-        }
-    }
-}
+const SOURCE_ALGORITHM: &str = "SourceEncryptionAlgorithm";
+const DESTINATION_ALGORITHM: &str = "DestinationEncryptionAlgorithm";
 
-impl Input for GenerateDataKey {
+impl Input for ReEncrypt {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let bytes = fields.integer("NumberOfBytes", 1, 1024)?;
         Ok(Self {
-            key_id: fields.required_text("KeyId", KEY_ID)?,
-            context: fields.encryption_context("EncryptionContext")?,
-            bytes: bytes.and_then(|bytes| usize::try_from(bytes).ok()),
-            spec: fields.choice("KeySpec", &["AES_256", "AES_128"])?,
-            recipient: Recipient::read(fields)?,
+            blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
+            source_key_id: fields.text("SourceKeyId", KEY_ID)?,
+            source_context: fields.encryption_context("SourceEncryptionContext")?,
+            source_algorithm: algorithm(fields, SOURCE_ALGORITHM)?,
+            destination_key_id: fields.required_text("DestinationKeyId", KEY_ID)?,
+            destination_context: fields.encryption_context("DestinationEncryptionContext")?,
+            destination_algorithm: algorithm(fields, DESTINATION_ALGORITHM)?,
             options: fields.options()?,
         })
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        if self.bytes.is_some() == self.spec.is_some() {
-            return Err(ApiError::Validation(
-                "Please specify either number of bytes or key spec.".into(),
-            ));
-        }
-        Ok(())
+        check_algorithm(self.source_algorithm)?;
+        check_algorithm(self.destination_algorithm)
     }
 
+    /// Policies know it as two operations: on the key that decrypts, and on the one that encrypts.
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Named(&self.key_id))
-            .context(&self.context)
-            .recipient(self.recipient.as_ref())
+        Facts::of(Subject::Ciphertext { blob: &self.blob, key_id: self.source_key_id.as_deref() })
+            .and(Second {
+                subject: Subject::Named(&self.destination_key_id),
+                actions: Some(("kms:ReEncryptFrom", "kms:ReEncryptTo")),
+                encryption_context: Some(&self.destination_context),
+            })
+            .context(&self.source_context)
             .options(&self.options)
-            .optional("DataKeySpec", self.spec)
-            .optional("NumberOfBytes", self.bytes)
+            .parameter(SOURCE_ALGORITHM, self.source_algorithm)
+            .parameter(DESTINATION_ALGORITHM, self.destination_algorithm)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let held = permit.key()?;
-        let material = held.key.current_material().ok_or(ApiError::Internal)?;
-        let mut data_key = Zeroizing::new(vec![0; self.length()]);
-        fill_random(&mut data_key)?;
-        let blob = ciphertext::encrypt(held.key.id, material, &self.context, &data_key)?;
-        let (member, released) = permit.release(&data_key)?;
+        let (source, destination) = (permit.key()?, permit.second_key()?);
+        let (plaintext, opened_by) = open(source, &self.blob, &self.source_context)?;
+        let (blob, sealed_by) = seal(destination, &self.destination_context, &plaintext)?;
         Ok(json!({
             "CiphertextBlob": BASE64.encode(blob),
-            "KeyId": held.arn,
-            "KeyMaterialId": material.id().to_string(),
-            member: released,
+            "SourceKeyId": source.arn,
+            "KeyId": destination.arn,
+            SOURCE_ALGORITHM: self.source_algorithm,
+            DESTINATION_ALGORITHM: self.destination_algorithm,
+            "SourceKeyMaterialId": opened_by.to_string(),
+            "DestinationKeyMaterialId": sealed_by.to_string(),
         }))
     }
+}
+
+/// Opens a ciphertext with the material that it names.
+fn open(
+    held: &HeldKey,
+    blob: &[u8],
+    context: &EncryptionContext,
+) -> Result<(Zeroizing<Vec<u8>>, MaterialId), ApiError> {
+    let blob = CiphertextBlob::parse(blob).map_err(|_| ApiError::InvalidCiphertext)?;
+    let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
+    let plaintext = blob.open(material, context).map_err(|_| ApiError::InvalidCiphertext)?;
+    Ok((plaintext, material.id()))
+}
+
+/// Seals with the key's current material.
+pub(super) fn seal(
+    held: &HeldKey,
+    context: &EncryptionContext,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, MaterialId), ApiError> {
+    let material = held.key.current_material().ok_or(ApiError::Internal)?;
+    let blob = ciphertext::encrypt(held.key.id, material, context, plaintext)?;
+    Ok((blob, material.id()))
 }
