@@ -41,6 +41,16 @@ fn keys_rotate_and_ciphertexts_move() {
 }
 
 #[test]
+fn macs_are_made_and_verified() {
+    script("mac.py");
+}
+
+#[test]
+fn what_asymmetric_keys_do_openssl_agrees_with() {
+    script("asymmetric.py");
+}
+
+#[test]
 fn the_policy_of_a_key_decides() {
     script("policies.py");
 }

@@ -170,13 +170,13 @@ impl Refused {
 
 impl Permit {
     /// The key that the permit is for.
-    pub(crate) fn key(&self) -> Result<&HeldKey, ApiError> {
-        self.keys.first.as_deref().ok_or(ApiError::Internal)
+    pub(crate) fn key(&self) -> Result<&Arc<HeldKey>, ApiError> {
+        self.keys.first.as_ref().ok_or(ApiError::Internal)
     }
 
     /// The other key that it is for.
-    pub(crate) fn second_key(&self) -> Result<&HeldKey, ApiError> {
-        self.keys.second.as_deref().ok_or(ApiError::Internal)
+    pub(crate) fn second_key(&self) -> Result<&Arc<HeldKey>, ApiError> {
+        self.keys.second.as_ref().ok_or(ApiError::Internal)
     }
 
     /// What it was given for.

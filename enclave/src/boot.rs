@@ -15,7 +15,7 @@ use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
-use crate::service::Service;
+use crate::service::{Computing, Service};
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
 use crate::upkeep;
@@ -143,6 +143,7 @@ pub(crate) async fn unseal(
         keys,
         account_policy,
         audit,
+        computing: Computing::default(),
     };
     Ok((authority, journal, service))
 }

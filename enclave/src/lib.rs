@@ -21,6 +21,7 @@ mod signature;
 
 mod api;
 mod recipient;
+mod threads;
 mod throttle;
 
 mod authorize;

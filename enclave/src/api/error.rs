@@ -42,6 +42,9 @@ pub(crate) enum ApiError {
     IncorrectKey,
     InvalidAliasName(&'static str),
     InvalidCiphertext,
+    InvalidKeyUsage(String),
+    InvalidKmsSignature,
+    InvalidMac,
     InvalidMarker,
     InvalidState(String),
     LimitExceeded(String),
@@ -85,6 +88,9 @@ impl ApiError {
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
+            Self::InvalidKeyUsage(_) => "InvalidKeyUsageException",
+            Self::InvalidKmsSignature => "KMSInvalidSignatureException",
+            Self::InvalidMac => "KMSInvalidMacException",
             Self::InvalidMarker => "InvalidMarkerException",
             Self::InvalidState(_) => "KMSInvalidStateException",
             Self::LimitExceeded(_) => "LimitExceededException",
@@ -116,7 +122,10 @@ impl ApiError {
     pub(crate) fn message(&self) -> String {
         match self {
             // AWS sends no text with these.
-            Self::UnknownOperation | Self::InvalidCiphertext => String::new(),
+            Self::UnknownOperation
+            | Self::InvalidCiphertext
+            | Self::InvalidKmsSignature
+            | Self::InvalidMac => String::new(),
             Self::MissingAuthenticationToken => "Missing Authentication Token".into(),
             Self::UnrecognizedClient => {
                 "The security token included in the request is invalid.".into()
@@ -153,6 +162,7 @@ impl ApiError {
             | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
+            | Self::InvalidKeyUsage(text)
             | Self::InvalidState(text)
             | Self::LimitExceeded(text)
             | Self::MalformedPolicyDocument(text)

@@ -2,8 +2,10 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
+use super::pair::KeyPair;
 use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
 use super::schedule::due_writes;
+use super::spec::KeyType;
 use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, JournalError, Write};
 use crate::storage::record::RecordId;
@@ -26,6 +28,26 @@ pub(crate) struct HeldKey {
     pub(crate) policy: Arc<KeyPolicy>,
     /// With their prefix `alias/`, in order.
     pub(crate) aliases: Vec<String>,
+    /// Of an asymmetric key, read from its private material.
+    pub(crate) pair: Option<KeyPair>,
+}
+
+impl HeldKey {
+    fn new(
+        key: Key,
+        place: &Place,
+        policy: Arc<KeyPolicy>,
+        aliases: Vec<String>,
+    ) -> Result<Self, StoreFault> {
+        let pair = match (key.spec.key_type(), key.private()) {
+            (KeyType::Asymmetric, Some(private)) => {
+                let pair = KeyPair::from_pkcs8(key.spec, key.usage, private.expose());
+                Some(pair.map_err(|_| StoreFault::Inconsistent)?)
+            }
+            _ => None,
+        };
+        Ok(Self { arn: place.key_arn(key.id), key, policy, aliases, pair })
+    }
 }
 
 /// How a key stands in its sealed record: in one with all that a decision about it needs, so that
@@ -106,7 +128,7 @@ impl KeyStore {
         } else {
             Arc::new(self.modules.restore(policy)?)
         };
-        let held = Arc::new(HeldKey { key, arn: self.place.key_arn(id), policy, aliases });
+        let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
         self.remember(held.clone(), version);
         Ok(Some(held))
     }
@@ -116,8 +138,7 @@ impl KeyStore {
         key: Key,
         policy: KeyPolicy,
     ) -> Result<Arc<HeldKey>, StoreFault> {
-        let arn = self.place.key_arn(key.id);
-        let held = HeldKey { key, arn, policy: Arc::new(policy), aliases: Vec::new() };
+        let held = HeldKey::new(key, &self.place, Arc::new(policy), Vec::new())?;
         let write = key_write(&held.key, &held.policy, &held.aliases)?;
         self.journal.writer().await?.commit(vec![write]).await?;
         Ok(Arc::new(held))

@@ -5,6 +5,7 @@ use crate::api::{
     AccountResource, ApiError, Facts, Fields, NeededState, Pattern, Second, Subject, Text,
 };
 use crate::authorize::Permit;
+use crate::keys::Key;
 use crate::keys::aliases::AliasError;
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -78,7 +79,8 @@ impl Input for UpdateAlias {
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
         let (before, after) = (permit.key()?, permit.second_key()?);
         after.key.state.check(NeededState::NotPendingDeletion, &after.arn)?;
-        if before.key.usage != after.key.usage {
+        let kind = |key: &Key| (key.spec.key_type(), key.usage);
+        if kind(&before.key) != kind(&after.key) {
             return Err(ApiError::Validation(format!(
                 "Alias {} cannot be changed to a key of another type or key usage",
                 self.name

@@ -1,10 +1,11 @@
 //! GenerateDataKey, GenerateDataKeyWithoutPlaintext.
 
-use super::encryption::seal;
-use super::{Input, KEY_ID};
+use super::encryption::seal_symmetric;
+use super::{Input, KEY_ID, suits};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
 use crate::keys::context::EncryptionContext;
+use crate::keys::spec::{KeyUsage, SYMMETRIC_DEFAULT};
 use crate::secret::fill_random;
 use crate::service::Service;
 use base64::Engine as _;
@@ -63,7 +64,7 @@ impl DataKey {
         let mut data_key = Zeroizing::new(vec![0; self.length()]);
         fill_random(&mut data_key)?;
         let held = permit.key()?;
-        let (blob, material) = seal(held, &self.context, &data_key)?;
+        let (blob, material) = seal_symmetric(held, &self.context, &data_key)?;
         let answer = json!({
             "CiphertextBlob": BASE64.encode(blob),
             "KeyId": held.arn,
@@ -91,6 +92,10 @@ impl Input for GenerateDataKey {
         self.data_key.facts().recipient(self.recipient.as_ref())
     }
 
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+    }
+
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (data_key, mut answer) = self.data_key.generate(&permit)?;
         permit.release("Plaintext", &data_key, &mut answer)?;
@@ -113,6 +118,10 @@ impl Input for GenerateDataKeyWithoutPlaintext {
 
     fn facts(&self) -> Facts<'_> {
         self.data_key.facts()
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {

@@ -1,40 +1,56 @@
 //! Encrypt, Decrypt, ReEncrypt.
 
-use super::{Input, KEY_ID};
+use super::{Input, KEY_ID, MAX_CIPHERTEXT, MAX_PLAINTEXT, suits};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Second, Subject};
 use crate::authorize::Permit;
 use crate::keys::ciphertext::{self, CiphertextBlob};
 use crate::keys::context::EncryptionContext;
 use crate::keys::material::MaterialId;
+use crate::keys::pair::PairError;
+use crate::keys::spec::{KeyUsage, SYMMETRIC_DEFAULT};
 use crate::keys::store::HeldKey;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// `EncryptionAlgorithmSpec` of AWS's service model.
 const ALGORITHMS: &[&str] =
-    &["SYMMETRIC_DEFAULT", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
-const SYMMETRIC: &str = "SYMMETRIC_DEFAULT";
-/// `PlaintextType` and `CiphertextType` of AWS's service model, bytes.
-const MAX_PLAINTEXT: usize = 4096;
-const MAX_CIPHERTEXT: usize = 6144;
-
+    &[SYMMETRIC_DEFAULT, "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
 /// The parameter's name, for callers and for policies.
 const ALGORITHM: &str = "EncryptionAlgorithm";
 
 fn algorithm(fields: &mut Fields, name: &str) -> Result<&'static str, ApiError> {
-    Ok(fields.choice(name, ALGORITHMS)?.unwrap_or(SYMMETRIC))
+    Ok(fields.choice(name, ALGORITHMS)?.unwrap_or(SYMMETRIC_DEFAULT))
 }
 
-fn check_algorithm(algorithm: &str) -> Result<(), ApiError> {
-    if algorithm == SYMMETRIC {
+/// What an asymmetric algorithm lacks and what it needs.
+fn check_algorithm(
+    algorithm: &str,
+    context: &EncryptionContext,
+    key_id: Option<&str>,
+) -> Result<(), ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
         return Ok(());
     }
-    Err(ApiError::Validation(format!(
-        "EncryptionAlgorithm {algorithm} is not compatible with a SYMMETRIC_DEFAULT key"
-    )))
+    let refuse = |text: &str| Err(ApiError::Validation(text.into()));
+    if context.iter().next().is_some() {
+        return refuse("An encryption context is not supported with an asymmetric algorithm.");
+    }
+    if key_id.is_none() {
+        return refuse("The key ID is required with an asymmetric algorithm.");
+    }
+    Ok(())
+}
+
+/// Only a ciphertext of ours says by itself which key it is of.
+fn subject<'a>(algorithm: &str, blob: &'a [u8], key_id: Option<&'a str>) -> Subject<'a> {
+    match key_id {
+        Some(key_id) if algorithm != SYMMETRIC_DEFAULT => Subject::Named(key_id),
+        _ => Subject::Ciphertext { blob, key_id },
+    }
 }
 
 pub(crate) struct Encrypt {
@@ -57,7 +73,7 @@ impl Input for Encrypt {
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        check_algorithm(self.algorithm)
+        check_algorithm(self.algorithm, &self.context, Some(&self.key_id))
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -67,13 +83,17 @@ impl Input for Encrypt {
             .parameter(ALGORITHM, self.algorithm)
     }
 
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, self.algorithm)
+    }
+
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let (blob, _) = seal(held, &self.context, &self.plaintext)?;
+        let (blob, _) = seal(held, self.algorithm, &self.context, &self.plaintext)?;
         Ok(json!({
             "CiphertextBlob": BASE64.encode(blob),
             "KeyId": held.arn,
-            "EncryptionAlgorithm": SYMMETRIC,
+            ALGORITHM: self.algorithm,
         }))
     }
 }
@@ -100,26 +120,27 @@ impl Input for Decrypt {
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        check_algorithm(self.algorithm)
+        check_algorithm(self.algorithm, &self.context, self.key_id.as_deref())
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, self.algorithm)
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Ciphertext { blob: &self.blob, key_id: self.key_id.as_deref() })
+        Facts::of(subject(self.algorithm, &self.blob, self.key_id.as_deref()))
             .context(&self.context)
             .recipient(self.recipient.as_ref())
             .options(&self.options)
             .parameter(ALGORITHM, self.algorithm)
     }
 
-    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let (plaintext, material) = open(held, &self.blob, &self.context)?;
-        let mut answer = json!({
-            "KeyId": held.arn,
-            "EncryptionAlgorithm": SYMMETRIC,
-            "KeyMaterialId": material.to_string(),
-        });
-        permit.release("Plaintext", &plaintext, &mut answer)?;
+        let opened = open(service, held, self.algorithm, self.blob, self.context).await?;
+        let mut answer = json!({ "KeyId": held.arn, ALGORITHM: self.algorithm });
+        name_material(&mut answer, "KeyMaterialId", opened.material);
+        permit.release("Plaintext", &opened.plaintext, &mut answer)?;
         Ok(answer)
     }
 }
@@ -153,13 +174,16 @@ impl Input for ReEncrypt {
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        check_algorithm(self.source_algorithm)?;
-        check_algorithm(self.destination_algorithm)
+        let source = self.source_key_id.as_deref();
+        check_algorithm(self.source_algorithm, &self.source_context, source)?;
+        let destination = Some(self.destination_key_id.as_str());
+        check_algorithm(self.destination_algorithm, &self.destination_context, destination)
     }
 
     /// Policies know it as two operations: on the key that decrypts, and on the one that encrypts.
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Ciphertext { blob: &self.blob, key_id: self.source_key_id.as_deref() })
+        let source = self.source_key_id.as_deref();
+        Facts::of(subject(self.source_algorithm, &self.blob, source))
             .and(Second {
                 subject: Subject::Named(&self.destination_key_id),
                 actions: Some(("kms:ReEncryptFrom", "kms:ReEncryptTo")),
@@ -171,36 +195,88 @@ impl Input for ReEncrypt {
             .parameter(DESTINATION_ALGORITHM, self.destination_algorithm)
     }
 
-    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        let usage = KeyUsage::EncryptDecrypt;
+        suits(permit, permit.key()?, usage, self.source_algorithm)?;
+        suits(permit, permit.second_key()?, usage, self.destination_algorithm)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (source, destination) = (permit.key()?, permit.second_key()?);
-        let (plaintext, opened_by) = open(source, &self.blob, &self.source_context)?;
-        let (blob, sealed_by) = seal(destination, &self.destination_context, &plaintext)?;
-        Ok(json!({
+        let (from, to) = (self.source_algorithm, self.destination_algorithm);
+        let opened = open(service, source, from, self.blob, self.source_context).await?;
+        let (blob, sealed_by) =
+            seal(destination, to, &self.destination_context, &opened.plaintext)?;
+        let mut answer = json!({
             "CiphertextBlob": BASE64.encode(blob),
             "SourceKeyId": source.arn,
             "KeyId": destination.arn,
-            SOURCE_ALGORITHM: self.source_algorithm,
-            DESTINATION_ALGORITHM: self.destination_algorithm,
-            "SourceKeyMaterialId": opened_by.to_string(),
-            "DestinationKeyMaterialId": sealed_by.to_string(),
-        }))
+            SOURCE_ALGORITHM: from,
+            DESTINATION_ALGORITHM: to,
+        });
+        name_material(&mut answer, "SourceKeyMaterialId", opened.material);
+        name_material(&mut answer, "DestinationKeyMaterialId", sealed_by);
+        Ok(answer)
     }
 }
 
-/// Opens a ciphertext with the material that it names.
-fn open(
+/// Symmetric keys alone have material with a name.
+fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
+    if let (Some(material), Some(members)) = (material, answer.as_object_mut()) {
+        members.insert(member.into(), material.to_string().into());
+    }
+}
+
+struct Opened {
+    plaintext: Zeroizing<Vec<u8>>,
+    material: Option<MaterialId>,
+}
+
+/// Opens a ciphertext: with the material that it names, or with the private key.
+async fn open(
+    service: &Service,
+    held: &Arc<HeldKey>,
+    algorithm: &'static str,
+    blob: Zeroizing<Vec<u8>>,
+    context: EncryptionContext,
+) -> Result<Opened, ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        let blob = CiphertextBlob::parse(&blob).map_err(|_| ApiError::InvalidCiphertext)?;
+        let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
+        let plaintext = blob.open(material, &context).map_err(|_| ApiError::InvalidCiphertext)?;
+        return Ok(Opened { plaintext, material: Some(material.id()) });
+    }
+    let held = held.clone();
+    let decrypt = move || held.pair.as_ref().map(|pair| pair.decrypt(algorithm, &blob));
+    let plaintext = service.computing.using.run(decrypt).await?.ok_or(ApiError::Internal)?;
+    let plaintext = plaintext.map_err(|_| ApiError::InvalidCiphertext)?;
+    Ok(Opened { plaintext, material: None })
+}
+
+/// Seals with the key's current material, or with the public key.
+fn seal(
     held: &HeldKey,
-    blob: &[u8],
+    algorithm: &str,
     context: &EncryptionContext,
-) -> Result<(Zeroizing<Vec<u8>>, MaterialId), ApiError> {
-    let blob = CiphertextBlob::parse(blob).map_err(|_| ApiError::InvalidCiphertext)?;
-    let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
-    let plaintext = blob.open(material, context).map_err(|_| ApiError::InvalidCiphertext)?;
-    Ok((plaintext, material.id()))
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, Option<MaterialId>), ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        let (blob, material) = seal_symmetric(held, context, plaintext)?;
+        return Ok((blob, Some(material)));
+    }
+    let pair = held.pair.as_ref().ok_or(ApiError::Internal)?;
+    let blob = pair.encrypt(algorithm, plaintext).map_err(|error| match error {
+        PairError::TooLong { limit } => ApiError::Validation(format!(
+            "Algorithm {algorithm} and key spec {} cannot encrypt data larger than {limit} bytes.",
+            held.key.spec.name()
+        )),
+        PairError::Failed | PairError::OtherKind => ApiError::Internal,
+    })?;
+    Ok((blob, None))
 }
 
 /// Seals with the key's current material.
-pub(super) fn seal(
+pub(super) fn seal_symmetric(
     held: &HeldKey,
     context: &EncryptionContext,
     plaintext: &[u8],

@@ -8,7 +8,10 @@ use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::material::KeyMaterial;
+use crate::keys::pair;
 use crate::keys::policy::default_document;
+use crate::keys::private::PrivateMaterial;
+use crate::keys::spec::{KeySpec, KeyType, KeyUsage, SYMMETRIC_DEFAULT};
 use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -33,24 +36,75 @@ const KEY_SPECS: &[&str] = &[
     "ML_DSA_65",
     "ML_DSA_87",
     "ECC_NIST_EDWARDS25519",
+    "ML_KEM_512",
+    "ML_KEM_768",
+    "ML_KEM_1024",
 ];
 /// `DescriptionType` of AWS's service model.
 const DESCRIPTION: Text = Text::length(0, 8192);
-const KEY_USAGES: &[&str] =
-    &["SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"];
+const KEY_USAGES: &[&str] = &[
+    "SIGN_VERIFY",
+    "ENCRYPT_DECRYPT",
+    "GENERATE_VERIFY_MAC",
+    "KEY_AGREEMENT",
+    "ENCAPSULATE_DECAPSULATE",
+];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
 pub(crate) struct CreateKey {
     policy: Option<String>,
     description: String,
     spec: &'static str,
-    usage: &'static str,
+    /// The spec's name of before, given beside its name of today.
+    two_specs: bool,
+    usage: Option<&'static str>,
     origin: &'static str,
     multi_region: bool,
     store: Option<String>,
     external: bool,
     bypass_lockout_check: bool,
     tags: Vec<(String, String)>,
+}
+
+impl CreateKey {
+    /// Spec and usage, which have to go together.
+    fn kind(&self) -> Result<(KeySpec, KeyUsage), ApiError> {
+        let spec = KeySpec::named(self.spec).ok_or(ApiError::Internal)?;
+        let usage = match self.usage {
+            Some(usage) => usage,
+            None if spec.key_type() == KeyType::Symmetric => "ENCRYPT_DECRYPT",
+            None => {
+                return Err(ApiError::Validation(
+                    "You must specify a KeyUsage value for all KMS keys except for symmetric \
+                     encryption keys."
+                        .into(),
+                ));
+            }
+        };
+        let fitting = KeyUsage::named(usage).filter(|usage| !spec.algorithms(*usage).is_empty());
+        fitting.map(|usage| (spec, usage)).ok_or_else(|| {
+            ApiError::Validation(format!(
+                "KeyUsage {usage} is not compatible with KeySpec {}",
+                self.spec
+            ))
+        })
+    }
+}
+
+/// New material of a key that is no symmetric encryption key.
+async fn private(service: &Service, spec: KeySpec) -> Result<Option<PrivateMaterial>, ApiError> {
+    match spec.key_type() {
+        KeyType::Symmetric => Ok(None),
+        KeyType::Hmac => {
+            let made = PrivateMaterial::generate_hmac(spec);
+            made.map(Some).map_err(|_| ApiError::Internal)
+        }
+        KeyType::Asymmetric => {
+            let made = service.computing.making.run(move || pair::generate(spec)).await?;
+            let made = made.map_err(|_| ApiError::Internal)?;
+            Ok(Some(PrivateMaterial::new(made)))
+        }
+    }
 }
 
 impl Input for CreateKey {
@@ -63,8 +117,9 @@ impl Input for CreateKey {
         Ok(Self {
             policy: fields.text("Policy", POLICY)?,
             description: fields.text("Description", DESCRIPTION)?.unwrap_or_default(),
-            spec: spec.or(old_spec).unwrap_or("SYMMETRIC_DEFAULT"),
-            usage: fields.choice("KeyUsage", KEY_USAGES)?.unwrap_or("ENCRYPT_DECRYPT"),
+            two_specs: spec.is_some() && old_spec.is_some(),
+            spec: spec.or(old_spec).unwrap_or(SYMMETRIC_DEFAULT),
+            usage: fields.choice("KeyUsage", KEY_USAGES)?,
             origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
             multi_region: fields.boolean("MultiRegion")?,
             store,
@@ -76,10 +131,15 @@ impl Input for CreateKey {
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let place = &service.keys.place;
+        let (spec, usage) = self.kind()?;
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
         let now = permit.time();
         let material = KeyMaterial::generate(now)?;
         let key = Key::symmetric(Uuid::new_v4(), now, self.description, self.tags, material);
+        let key = match private(service, spec).await? {
+            Some(private) => key.with_private(spec, usage, private),
+            None => key,
+        };
         let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
         let held = service.keys.create(key, policy).await?;
         Ok(json!({ "KeyMetadata": metadata(place, &held.key) }))
@@ -92,11 +152,18 @@ impl Input for CreateKey {
         }
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
-                "{what} {value} is not supported by this version of Sekisho; it makes \
-                 SYMMETRIC_DEFAULT keys with origin AWS_KMS in one region"
+                "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
+                 HMAC, RSA and ECC keys with origin AWS_KMS in one region"
             )))
         };
-        if self.spec != "SYMMETRIC_DEFAULT" {
+        if self.two_specs {
+            return Err(ApiError::Validation(
+                "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. \
+                 CustomerMasterKeySpec is deprecated."
+                    .into(),
+            ));
+        }
+        if KeySpec::named(self.spec).is_none() {
             return unsupported("KeySpec", self.spec);
         }
         if self.origin != "AWS_KMS" {
@@ -108,20 +175,14 @@ impl Input for CreateKey {
         if self.external {
             return unsupported("XksKeyId", "of an external key");
         }
-        if self.usage != "ENCRYPT_DECRYPT" {
-            return Err(ApiError::Validation(format!(
-                "KeyUsage {} is not compatible with KeySpec {}",
-                self.usage, self.spec
-            )));
-        }
-        Ok(())
+        self.kind().map(|_| ())
     }
 
     fn facts(&self) -> Facts<'_> {
         Facts::account(AccountResource::Any)
             .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
             .parameter("KeySpec", self.spec)
-            .parameter("KeyUsage", self.usage)
+            .parameter("KeyUsage", self.usage.unwrap_or("ENCRYPT_DECRYPT"))
             .parameter("MultiRegion", self.multi_region)
             .parameter("Origin", self.origin)
     }
@@ -215,10 +276,12 @@ fn metadata(place: &Place, key: &Key) -> Value {
         "KeyManager": "CUSTOMER",
         "CustomerMasterKeySpec": key.spec.name(),
         "KeySpec": key.spec.name(),
-        "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
+        key.usage.algorithms_member(): key.algorithms(),
         "MultiRegion": false,
-        "CurrentKeyMaterialId": key.current_material().map(|material| material.id().to_string()),
     });
+    if let (Some(material), Some(members)) = (key.current_material(), metadata.as_object_mut()) {
+        members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
+    }
     if let (KeyState::PendingDeletion { deletion }, Some(members)) =
         (key.state, metadata.as_object_mut())
     {

@@ -1,30 +1,39 @@
 //! The operations, one file for each family. Every one needs a [`Permit`].
 
 pub(crate) mod access_keys;
+mod agreement;
 pub(crate) mod aliases;
+mod data_key_pairs;
 pub(crate) mod data_keys;
 pub(crate) mod encryption;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
+mod mac;
 pub(crate) mod policies;
 pub(crate) mod principals;
 mod random;
 mod rotation;
+mod signing;
 mod stores;
 mod tags;
 
 use crate::api::{ApiError, Facts, Fields, Operation, Pattern, Text, for_each_operation};
 use crate::authorize::Permit;
 use crate::keys::Key;
+use crate::keys::spec::KeyUsage;
+use crate::keys::store::HeldKey;
 use crate::service::Service;
 use access_keys::{
     CreateAccessKey, CreateSession, DeleteAccessKey, ListAccessKeys, UpdateAccessKey,
 };
+use agreement::DeriveSharedSecret;
 use aliases::{CreateAlias, DeleteAlias, ListAliases, UpdateAlias};
+use data_key_pairs::{GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext};
 use data_keys::{GenerateDataKey, GenerateDataKeyWithoutPlaintext};
 use encryption::{Decrypt, Encrypt, ReEncrypt};
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
+use mac::{GenerateMac, VerifyMac};
 use policies::{GetKeyPolicy, ListKeyPolicies, PutKeyPolicy};
 use principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
 use random::GenerateRandom;
@@ -33,6 +42,7 @@ use rotation::{
     RotateKeyOnDemand,
 };
 use serde_json::{Value, json};
+use signing::{GetPublicKey, Sign, Verify};
 use stores::{
     ConnectCustomKeyStore, CreateCustomKeyStore, DeleteCustomKeyStore, DescribeCustomKeyStores,
     DisconnectCustomKeyStore, UpdateCustomKeyStore,
@@ -114,6 +124,9 @@ pub(crate) async fn perform(
 
 /// `KeyIdType` of AWS's service model.
 const KEY_ID: Text = Text::length(1, 2048);
+/// `PlaintextType` and `CiphertextType` of AWS's service model, bytes.
+const MAX_PLAINTEXT: usize = 4096;
+const MAX_CIPHERTEXT: usize = 6144;
 /// `MarkerType` of AWS's service model.
 const MARKER: Text = Text {
     min: 1,
@@ -132,6 +145,31 @@ const POLICY: Text = Text {
         allows: |letter| matches!(letter, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}'),
     }),
 };
+
+/// Whether a key is there for what is asked of it, and works with the algorithm.
+fn suits(
+    permit: &Permit,
+    held: &HeldKey,
+    usage: KeyUsage,
+    algorithm: &str,
+) -> Result<(), ApiError> {
+    let key = &held.key;
+    if key.usage != usage {
+        return Err(ApiError::InvalidKeyUsage(format!(
+            "{} key usage is {} which is not valid for {}.",
+            held.arn,
+            key.usage.name(),
+            permit.operation().name()
+        )));
+    }
+    if !key.algorithms().contains(&algorithm) {
+        return Err(ApiError::InvalidKeyUsage(format!(
+            "Algorithm {algorithm} is incompatible with key spec {}.",
+            key.spec.name()
+        )));
+    }
+    Ok(())
+}
 
 /// Changes the permitted key. Between the permit and this another request may have changed it, so
 /// that its state is looked at again.

@@ -6,6 +6,7 @@ use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::material::{KeyMaterial, RotationType};
 use crate::keys::rotation::Rotation;
+use crate::keys::spec::KeyType;
 use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -34,6 +35,10 @@ impl Input for EnableKeyRotation {
         Facts::of(Subject::Key(&self.key_id)).parameter("RotationPeriodInDays", self.period)
     }
 
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let rotation = Rotation::every(self.period, permit.time());
         set_rotation(service, &permit, Some(rotation)).await
@@ -53,9 +58,27 @@ impl Input for DisableKeyRotation {
         Facts::of(Subject::Key(&self.key_id))
     }
 
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         set_rotation(service, &permit, None).await
     }
+}
+
+/// Only symmetric encryption keys rotate.
+fn rotates(permit: &Permit) -> Result<(), ApiError> {
+    let held = permit.key()?;
+    if held.key.spec.key_type() == KeyType::Symmetric {
+        return Ok(());
+    }
+    let spec = held.key.spec.name();
+    Err(ApiError::UnsupportedOperation(format!(
+        "{} key spec is {spec} which is not valid for {}.",
+        held.arn,
+        permit.operation().name()
+    )))
 }
 
 async fn set_rotation(
@@ -110,6 +133,10 @@ impl Input for RotateKeyOnDemand {
         Facts::of(Subject::Key(&self.key_id))
     }
 
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let arn = &permit.key()?.arn;
         let rotate = |key: &mut Key| {
@@ -151,6 +178,10 @@ impl Input for ListKeyRotations {
 
     fn facts(&self) -> Facts<'_> {
         Facts::of(Subject::Key(&self.key_id))
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
