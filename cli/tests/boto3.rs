@@ -26,6 +26,31 @@ fn keys_and_aliases_are_listed() {
 }
 
 #[test]
+fn the_state_of_a_key_forbids_what_it_does_at_aws() {
+    script("lifecycle.py");
+}
+
+#[test]
+fn aliases_and_tags_move_and_go() {
+    script("names.py");
+}
+
+#[test]
+fn keys_rotate_and_ciphertexts_move() {
+    script("rotation.py");
+}
+
+#[test]
+fn macs_are_made_and_verified() {
+    script("mac.py");
+}
+
+#[test]
+fn what_asymmetric_keys_do_openssl_agrees_with() {
+    script("asymmetric.py");
+}
+
+#[test]
 fn the_policy_of_a_key_decides() {
     script("policies.py");
 }

@@ -2,12 +2,14 @@
 //!
 //! An action on a key is decided by the key's policy. An action on something of the account
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
-//! AWS. Anything but a clear yes is a no.
+//! AWS. Where a request is about two keys, the policies of both decide. Anything but a clear yes is
+//! a no.
 
-use crate::api::{AccountResource, Action, ApiError, Operation, Recipient, Subject};
+use crate::api::{AccountResource, ApiError, Facts, Operation, Recipient};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::keys::Key;
+use crate::keys::context::EncryptionContext;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
 use crate::recipient::VerifiedRecipient;
@@ -15,24 +17,33 @@ use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Principal, Request};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
     _allowed: Allowed,
+    operation: Operation,
     caller: Arc<Caller>,
-    key: Option<Arc<HeldKey>>,
+    keys: Keys,
     recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
     time: u64,
 }
 
+/// The keys that a request is about, as they were found.
+#[derive(Default)]
+pub(crate) struct Keys {
+    pub(crate) first: Option<Arc<HeldKey>>,
+    pub(crate) second: Option<Arc<HeldKey>>,
+}
+
 /// What a decision is about, gathered from the stages before it.
 pub(crate) struct Case<'a> {
     pub(crate) operation: Operation,
-    pub(crate) action: &'a Action,
+    pub(crate) facts: &'a Facts<'a>,
     pub(crate) caller: &'a Arc<Caller>,
-    pub(crate) key: Option<Arc<HeldKey>>,
+    pub(crate) keys: Keys,
     pub(crate) recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
     pub(crate) time: u64,
@@ -46,54 +57,93 @@ pub(crate) struct Decided {
     pub(crate) reason: Option<String>,
 }
 
+/// One policy, and what it is asked.
+struct Question<'a> {
+    policy: &'a KeyPolicy,
+    action: &'static str,
+    resource: String,
+    key: Option<&'a HeldKey>,
+    /// The key as the caller named it.
+    key_id: Option<&'a str>,
+    encryption_context: Option<&'a EncryptionContext>,
+}
+
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
-    let mut asked: Vec<(String, &KeyPolicy)> = Vec::with_capacity(2);
-    // What a session makes would outlive it: it asks nothing of Sekisho's own, as in AWS the
-    // credentials of GetSessionToken ask nothing of IAM.
-    if case.caller.session().is_none() || !case.operation.is_own() {
-        let of_account = account_resource(service, case.action, case.caller);
-        asked.extend(of_account.map(|resource| (resource, &service.account_policy)));
-        asked.extend(case.key.iter().map(|held| (held.arn.clone(), held.policy.as_ref())));
-    }
     // Where nothing is asked, nothing allows it.
-    let mut decided: Result<Allowed, Refused> = Err(Refused::unasked());
-    for (resource, policy) in asked {
-        let subject = case.key.as_deref().map(|held| (&held.key, held.aliases.as_slice()));
-        let request = request(service, &case, &resource, subject);
+    let mut decided: Result<Allowed, Refused> = Err(Refused::unasked(&case));
+    for question in questions(service, &case) {
+        let request = request(service, &case, &question);
+        let Question { policy, action, resource, .. } = question;
         decided = policy.policy.evaluate(&request).into_permit().map_err(|evaluation| Refused {
             decision: audited(&evaluation, false),
             reason: reason(&evaluation),
+            action,
             resource,
         });
         if decided.is_err() {
             break;
         }
     }
-    let Case { caller, key, recipient, time, operation, .. } = case;
+    let Case { caller, keys, recipient, time, operation, .. } = case;
     let caller = caller.clone();
     match decided {
         Ok(allowed) => {
             let decision = audited(allowed.evaluation(), true);
-            let permit = Permit { _allowed: allowed, caller, key, recipient, time };
+            let permit = Permit { _allowed: allowed, operation, caller, keys, recipient, time };
             Decided { permit: Ok(permit), decision, reason: None }
         }
-        Err(Refused { resource, decision, reason }) => {
-            let (principal, action) = (caller.arn().to_owned(), operation.iam_action());
+        Err(Refused { action, resource, decision, reason }) => {
+            let principal = caller.arn().to_owned();
             let refusal = ApiError::AccessDenied { principal, action, resource };
             Decided { permit: Err(refusal), decision, reason: Some(reason) }
         }
     }
 }
 
+fn questions<'a>(service: &'a Service, case: &'a Case<'_>) -> Vec<Question<'a>> {
+    // What a session makes would outlive it: it asks nothing of Sekisho's own, as in AWS the
+    // credentials of GetSessionToken ask nothing of IAM.
+    if case.caller.session().is_some() && case.operation.is_own() {
+        return Vec::new();
+    }
+    let (facts, action) = (case.facts, case.operation.iam_action());
+    let second = facts.second.as_ref();
+    let (on_first, on_second) =
+        second.and_then(|second| second.actions).unwrap_or((action, action));
+    let of_key = |held: &'a Arc<HeldKey>, action, key_id, encryption_context| Question {
+        policy: held.policy.as_ref(),
+        action,
+        resource: held.arn.clone(),
+        key: Some(held.as_ref()),
+        key_id,
+        encryption_context,
+    };
+    let key_id = facts.subject.key_id();
+    let of_account = account_resource(service, facts, case.caller).map(|resource| Question {
+        policy: &service.account_policy,
+        action,
+        resource,
+        key: case.keys.first.as_deref(),
+        key_id,
+        encryption_context: facts.encryption_context,
+    });
+    let first = case.keys.first.as_ref();
+    let first = first.map(|held| of_key(held, on_first, key_id, facts.encryption_context));
+    let second = case.keys.second.as_ref().zip(second).map(|(held, second)| {
+        of_key(held, on_second, second.subject.key_id(), second.encryption_context)
+    });
+    of_account.into_iter().chain(first).chain(second).collect()
+}
+
 /// What of the account's is asked for, as policies name it.
 pub(crate) fn account_resource(
     service: &Service,
-    action: &Action,
+    facts: &Facts<'_>,
     caller: &Caller,
 ) -> Option<String> {
     let place = &service.keys.place;
-    action.account_resource().map(|resource| match resource {
+    facts.account_resource.map(|resource| match resource {
         AccountResource::Any => "*".to_owned(),
         AccountResource::Alias(name) => place.alias_arn(name),
         AccountResource::Principal(name) => place.user_arn(name),
@@ -103,23 +153,42 @@ pub(crate) fn account_resource(
 
 /// A no: on what, and what the audit log keeps of it.
 struct Refused {
+    action: &'static str,
     resource: String,
     decision: AuditedDecision,
     reason: String,
 }
 
 impl Refused {
-    fn unasked() -> Self {
+    fn unasked(case: &Case<'_>) -> Self {
         let decision =
             AuditedDecision { allowed: false, module: String::new(), annotations: Vec::new() };
-        Self { resource: "*".into(), decision, reason: "no policy was asked".into() }
+        let (action, reason) = (case.operation.iam_action(), "no policy was asked".into());
+        Self { action, resource: "*".into(), decision, reason }
     }
 }
 
 impl Permit {
     /// The key that the permit is for.
-    pub(crate) fn key(&self) -> Result<&HeldKey, ApiError> {
-        self.key.as_deref().ok_or(ApiError::Internal)
+    pub(crate) fn key(&self) -> Result<&Arc<HeldKey>, ApiError> {
+        self.keys.first.as_ref().ok_or(ApiError::Internal)
+    }
+
+    /// The other key that it is for.
+    pub(crate) fn second_key(&self) -> Result<&Arc<HeldKey>, ApiError> {
+        self.keys.second.as_ref().ok_or(ApiError::Internal)
+    }
+
+    /// What it was given for.
+    pub(crate) fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// Refuses a key in a state that forbids the operation.
+    pub(crate) fn check_state(&self) -> Result<(), ApiError> {
+        let needed = self.operation.needed_state();
+        let mut keys = self.keys.first.iter().chain(&self.keys.second);
+        keys.try_for_each(|held| held.key.state.check(needed, &held.arn))
     }
 
     /// To whom it was given.
@@ -132,14 +201,21 @@ impl Permit {
         self.time
     }
 
-    /// The only way out for a secret: as plaintext to a caller without a document, and encrypted
-    /// to the attested key for a caller with one, who never gets the plaintext. Answers with the
-    /// member's name and its value in base64.
-    pub(crate) fn release(&self, secret: &[u8]) -> Result<(&'static str, String), ApiError> {
-        match &self.recipient {
-            Some(recipient) => Ok(("CiphertextForRecipient", recipient.envelop(secret)?)),
-            None => Ok(("Plaintext", BASE64.encode(secret))),
-        }
+    /// The only way out for a secret: as plaintext in `member` to a caller without a document, and
+    /// encrypted to the attested key for a caller with one, who never gets the plaintext.
+    pub(crate) fn release(
+        &self,
+        member: &str,
+        secret: &[u8],
+        answer: &mut Value,
+    ) -> Result<(), ApiError> {
+        let (member, released) = match &self.recipient {
+            Some(recipient) => ("CiphertextForRecipient", recipient.envelop(secret)?),
+            None => (member, BASE64.encode(secret)),
+        };
+        let members = answer.as_object_mut().ok_or(ApiError::Internal)?;
+        members.insert(member.into(), released.into());
+        Ok(())
     }
 
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
@@ -180,22 +256,18 @@ impl Permit {
     }
 }
 
-fn request(
-    service: &Service,
-    case: &Case<'_>,
-    resource: &str,
-    key: Option<(&Key, &[String])>,
-) -> Request {
-    let context = case.action.encryption_context();
+fn request(service: &Service, case: &Case<'_>, question: &Question<'_>) -> Request {
+    let key = question.key;
     Request {
-        action: case.operation.iam_action().into(),
-        resource: resource.to_owned(),
+        action: question.action.into(),
+        resource: question.resource.clone(),
         principal: principal(service, case.caller),
-        key: key.map(|(key, aliases)| policy_key(service.keys.place.key_arn(key.id), key, aliases)),
-        encryption_context: context
+        key: key.map(|held| policy_key(held.arn.clone(), &held.key, &held.aliases)),
+        encryption_context: question
+            .encryption_context
             .map(|context| context.iter().map(pair).collect())
             .unwrap_or_default(),
-        parameters: parameters(case.action),
+        parameters: parameters(case.facts, question),
         attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
         grants: Vec::new(),
         time: case.time,
@@ -205,19 +277,13 @@ fn request(
 
 /// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
 /// and how a recipient wants its answer, by rising name.
-fn parameters(action: &Action) -> Vec<Pair> {
-    let mut parameters = action.parameters();
-    let key_id = match action.subject() {
-        Subject::Account => None,
-        Subject::Named(key_id) => Some(key_id),
-        Subject::Ciphertext { key_id, .. } => key_id,
-    };
-    parameters.extend(key_id.map(|key_id| ("KeyId", key_id.to_owned())));
-    let recipient = action.recipient();
-    parameters
-        .extend(recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name().to_owned())));
-    parameters.sort();
-    parameters.iter().map(|(name, value)| pair((name, value))).collect()
+fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
+    let own = facts.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
+    let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
+    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
+    parameters.sort_unstable();
+    parameters.into_iter().map(pair).collect()
 }
 
 fn principal(service: &Service, caller: &Caller) -> Principal {

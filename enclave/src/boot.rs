@@ -15,9 +15,10 @@ use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
-use crate::service::Service;
+use crate::service::{Computing, Service};
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
+use crate::upkeep;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
@@ -127,17 +128,22 @@ pub(crate) async fn unseal(
     let journal = Arc::new(journal);
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
+    let default_policy = Arc::new(default_policy);
+    let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
+    let keys = Arc::new(keys);
+    tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
     let service = Service {
         credentials: Credentials::new(
-            place.clone(),
+            place,
             credentials,
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         ),
         recipients: RecipientVerifier::new(anchors),
-        keys: KeyStore::new(journal.clone(), modules, place, Arc::new(default_policy)),
+        keys,
         account_policy,
         audit,
+        computing: Computing::default(),
     };
     Ok((authority, journal, service))
 }

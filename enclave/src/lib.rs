@@ -21,10 +21,12 @@ mod signature;
 
 mod api;
 mod recipient;
+mod threads;
 mod throttle;
 
 mod authorize;
 mod service;
+mod upkeep;
 
 mod cms;
 mod hpke;

@@ -72,6 +72,7 @@ pub(crate) enum Event<'a> {
         chunks: usize,
     },
     SnapshotFailed(&'a JournalError),
+    UpkeepFailed,
     DecisionTooLarge {
         bytes: usize,
     },
@@ -126,6 +127,9 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::SnapshotFailed(error) => {
             warn!(%error, "no snapshot of the journal; another attempt follows");
+        }
+        Event::UpkeepFailed => {
+            warn!("a key is due, and nothing could be done; another attempt follows");
         }
         Event::DecisionTooLarge { bytes } => {
             error!(bytes, "a decision is too large to be recorded")

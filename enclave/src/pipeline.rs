@@ -5,13 +5,13 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{Action, ApiError, Response, Subject, new_request_id};
+use crate::api::{ApiError, Facts, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
-use crate::authorize::{self, Case};
+use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
 use crate::keys::ciphertext::CiphertextBlob;
 use crate::keys::store::HeldKey;
-use crate::operations;
+use crate::operations::{self, Action};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use sekisho_attestation::Timestamp;
@@ -71,50 +71,60 @@ async fn decide_and_perform(
 ) -> Result<Value, ApiError> {
     let operation = authenticated.operation();
     let action = Action::parse(operation, authenticated.body())?;
-    if let Some(context) = action.encryption_context() {
+    let permit = permit(service, authenticated, &action.facts(), entry).await?;
+    operations::perform(service, action, permit).await
+}
+
+/// From what a request tells to the policies' word.
+async fn permit(
+    service: &Service,
+    authenticated: &Authenticated,
+    facts: &Facts<'_>,
+    entry: &mut AuditEntry,
+) -> Result<Permit, ApiError> {
+    if let Some(context) = facts.encryption_context {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         entry.encryption_context = context.iter().map(owned).collect();
     }
-
-    let key = find_subject(service, action.subject()).await?;
-    entry.key = key.as_ref().map(|held| held.arn.clone());
-
+    let first = find_subject(service, &facts.subject).await?;
+    entry.key = first.as_ref().map(|held| held.arn.clone());
+    let second = match &facts.second {
+        Some(second) => find_subject(service, &second.subject).await?,
+        None => None,
+    };
     let (caller, time) = (authenticated.caller(), entry.time);
+    entry.resource = authorize::account_resource(service, facts, caller)
+        .or_else(|| second.as_ref().map(|held| held.arn.clone()));
+
     let now = Timestamp::from_millis(time);
-    let recipient = match action.recipient() {
+    let recipient = match facts.recipient {
         Some(claimed) => Some(service.recipients.verify(claimed, caller.arn(), now).await?),
         None => None,
     };
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
-    entry.resource = authorize::account_resource(service, &action, caller);
-    let case = Case { operation, action: &action, caller, key, recipient, time };
+    let (operation, keys) = (authenticated.operation(), Keys { first, second });
+    let case = Case { operation, facts, caller, keys, recipient, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;
-    let permit = decided.permit?;
-
-    if action.dry_run() {
-        return Err(ApiError::DryRun);
-    }
-    operations::perform(service, action, permit).await
+    decided.permit
 }
 
 /// The key that a request is about.
 async fn find_subject(
     service: &Service,
-    subject: Subject<'_>,
+    subject: &Subject<'_>,
 ) -> Result<Option<Arc<HeldKey>>, ApiError> {
-    match subject {
+    let place = &service.keys.place;
+    match *subject {
         Subject::Account => Ok(None),
-        Subject::Named(name) => {
-            let name = service.keys.place.parse(name)?;
-            service.find(&name).await.map(Some)
-        }
+        Subject::Named(name) => service.find(&place.parse(name)?).await.map(Some),
+        Subject::Key(name) => service.find(&place.parse_key(name)?).await.map(Some),
         Subject::Ciphertext { blob, key_id } => {
             let blob = CiphertextBlob::parse(blob).map_err(|_| ApiError::InvalidCiphertext)?;
             if let Some(key_id) = key_id {
-                let wanted = service.find(&service.keys.place.parse(key_id)?).await?;
+                let wanted = service.find(&place.parse(key_id)?).await?;
                 if wanted.key.id != blob.key_id {
                     return Err(ApiError::IncorrectKey);
                 }

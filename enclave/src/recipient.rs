@@ -4,6 +4,7 @@ use crate::api::{ApiError, KeyEncryptionAlgorithm, Recipient};
 use crate::audit::AuditedAttestation;
 use crate::cms::OaepKey;
 use crate::hpke::HpkeKey;
+use crate::threads::Threads;
 use crate::throttle::{Exhausted, Rate, Throttle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,7 +16,6 @@ use sekisho_policy_engine::{Attestation, AttestationKind, Pcr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// How old a document may be. AWS KMS takes documents of the last five minutes.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
@@ -35,8 +35,7 @@ const UNCACHED_CHECKS: Rate = Rate { per_second: 100, burst: 400 };
 /// verified on a thread of its own, so that nobody else's request waits behind it.
 pub(crate) struct RecipientVerifier {
     shared: Arc<Shared>,
-    /// One for each processor; with more threads than that, nothing would be done sooner.
-    threads: Semaphore,
+    threads: Threads,
 }
 
 struct Shared {
@@ -85,10 +84,9 @@ impl RecipientKey {
 impl RecipientVerifier {
     pub(crate) fn new(anchors: TrustAnchors) -> Self {
         let verifier = Verifier::with_backend(anchors, AwsLc).with_cache(CACHED_CHAINS);
-        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             shared: Arc::new(Shared { verifier, uncached: Throttle::new(UNCACHED_CHECKS) }),
-            threads: Semaphore::new(threads),
+            threads: Threads::one_for_each_processor(),
         }
     }
 
@@ -99,11 +97,10 @@ impl RecipientVerifier {
         principal: &str,
         now: Timestamp,
     ) -> Result<VerifiedRecipient, ApiError> {
-        let _thread = self.threads.acquire().await.map_err(|_| ApiError::Internal)?;
         let (shared, algorithm) = (self.shared.clone(), recipient.algorithm);
         let (document, principal) = (recipient.document.clone(), principal.to_owned());
         let verify = move || shared.verify(&document, algorithm, &principal, now);
-        tokio::task::spawn_blocking(verify).await.map_err(|_| ApiError::Internal)?
+        self.threads.run(verify).await?
     }
 }
 

@@ -7,6 +7,7 @@ use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::recipient::RecipientVerifier;
+use crate::threads::Threads;
 use std::sync::Arc;
 
 pub(crate) struct Service {
@@ -14,8 +15,23 @@ pub(crate) struct Service {
     pub(crate) recipients: RecipientVerifier,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: KeyPolicy,
-    pub(crate) keys: KeyStore,
+    pub(crate) keys: Arc<KeyStore>,
     pub(crate) audit: AuditLog,
+    pub(crate) computing: Computing,
+}
+
+/// Where private keys are used and made.
+pub(crate) struct Computing {
+    /// An RSA signature takes up to some milliseconds.
+    pub(crate) using: Threads,
+    /// An RSA key pair takes up to some seconds: one at a time, so that the rest goes on.
+    pub(crate) making: Threads,
+}
+
+impl Default for Computing {
+    fn default() -> Self {
+        Self { using: Threads::one_for_each_processor(), making: Threads::at_most(1) }
+    }
 }
 
 impl Service {

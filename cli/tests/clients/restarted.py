@@ -19,7 +19,7 @@ if sys.argv[1] == "make":
             base64.b64encode(client.encrypt(KeyId=key["KeyId"], Plaintext=b"kept")["CiphertextBlob"]).decode()
             for key in keys
         ],
-        "policy": client.get_key_policy(KeyId="alias/kept")["Policy"],
+        "policy": client.get_key_policy(KeyId=keys[0]["KeyId"])["Policy"],
     }))
 else:
     kept = json.loads(state.read_text())
@@ -28,5 +28,5 @@ else:
         assert client.describe_key(KeyId=arn)["KeyMetadata"]["Description"] == f"key {n}"
         assert client.decrypt(CiphertextBlob=base64.b64decode(blob))["Plaintext"] == b"kept"
     assert client.describe_key(KeyId="alias/kept")["KeyMetadata"]["Arn"] == kept["keys"][0]
-    assert client.get_key_policy(KeyId="alias/kept")["Policy"] == kept["policy"]
+    assert client.get_key_policy(KeyId=kept["keys"][0])["Policy"] == kept["policy"]
     refused("AlreadyExistsException", client.create_alias, AliasName="alias/kept", TargetKeyId=kept["keys"][1])

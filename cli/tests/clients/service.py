@@ -31,10 +31,11 @@ def kms(profile="default", **overrides):
 
 def tell(message):
     """Tells the test what the host must never see: it searches all that the host saw for it."""
-    plaintext = message.get("Plaintext")
-    if isinstance(plaintext, bytes) and plaintext:
-        with open(os.environ["SEKISHO_SECRETS"], "a") as told:
-            told.write(f"plaintext {plaintext.hex()}\n")
+    for member in ("Plaintext", "PrivateKeyPlaintext", "SharedSecret"):
+        plaintext = message.get(member)
+        if isinstance(plaintext, bytes) and plaintext:
+            with open(os.environ["SEKISHO_SECRETS"], "a") as told:
+                told.write(f"plaintext {plaintext.hex()}\n")
 
 
 def unchecked(profile="default"):

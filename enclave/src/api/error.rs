@@ -32,19 +32,28 @@ pub(crate) enum ApiError {
     AlreadyExists {
         arn: String,
     },
+    CloudHsmClusterNotFound,
+    CustomKeyStoreNotFound(String),
     DeleteConflict(String),
+    /// The key's ARN.
+    Disabled(String),
     DryRun,
     EntityAlreadyExists(String),
     IncorrectKey,
     InvalidAliasName(&'static str),
     InvalidCiphertext,
+    InvalidKeyUsage(String),
+    InvalidKmsSignature,
+    InvalidMac,
     InvalidMarker,
+    InvalidState(String),
     LimitExceeded(String),
     MalformedPolicyDocument(String),
     NotFound(String),
     Tag(String),
     Throttling,
     UnsupportedOperation(String),
+    XksProxyUriUnreachable,
     // Ours.
     DependencyTimeout,
     Internal,
@@ -70,19 +79,27 @@ impl ApiError {
             Self::Constraints(_) | Self::Validation(_) => "ValidationException",
             Self::AccessDenied { .. } => "AccessDeniedException",
             Self::AlreadyExists { .. } => "AlreadyExistsException",
+            Self::CloudHsmClusterNotFound => "CloudHsmClusterNotFoundException",
+            Self::CustomKeyStoreNotFound(_) => "CustomKeyStoreNotFoundException",
             Self::DeleteConflict(_) => "DeleteConflictException",
+            Self::Disabled(_) => "DisabledException",
             Self::DryRun => "DryRunOperationException",
             Self::EntityAlreadyExists(_) => "EntityAlreadyExistsException",
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
+            Self::InvalidKeyUsage(_) => "InvalidKeyUsageException",
+            Self::InvalidKmsSignature => "KMSInvalidSignatureException",
+            Self::InvalidMac => "KMSInvalidMacException",
             Self::InvalidMarker => "InvalidMarkerException",
+            Self::InvalidState(_) => "KMSInvalidStateException",
             Self::LimitExceeded(_) => "LimitExceededException",
             Self::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
             Self::NotFound(_) => "NotFoundException",
             Self::Tag(_) => "TagException",
             Self::Throttling => "ThrottlingException",
             Self::UnsupportedOperation(_) => "UnsupportedOperationException",
+            Self::XksProxyUriUnreachable => "XksProxyUriUnreachableException",
             Self::DependencyTimeout => "DependencyTimeoutException",
             Self::Internal => "KMSInternalException",
             Self::Sealed => "ServiceUnavailableException",
@@ -105,7 +122,10 @@ impl ApiError {
     pub(crate) fn message(&self) -> String {
         match self {
             // AWS sends no text with these.
-            Self::UnknownOperation | Self::InvalidCiphertext => String::new(),
+            Self::UnknownOperation
+            | Self::InvalidCiphertext
+            | Self::InvalidKmsSignature
+            | Self::InvalidMac => String::new(),
             Self::MissingAuthenticationToken => "Missing Authentication Token".into(),
             Self::UnrecognizedClient => {
                 "The security token included in the request is invalid.".into()
@@ -123,6 +143,9 @@ impl ApiError {
                  because no resource-based policy allows the {action} action"
             ),
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
+            Self::Disabled(arn) => format!("{arn} is disabled."),
+            Self::CloudHsmClusterNotFound => "This service has no CloudHSM cluster.".into(),
+            Self::XksProxyUriUnreachable => "This service reaches no external key store.".into(),
             Self::DryRun => {
                 "The request would have succeeded, but the DryRun option is set.".into()
             }
@@ -136,8 +159,11 @@ impl ApiError {
             | Self::InvalidSignature(text)
             | Self::Serialization(text)
             | Self::Validation(text)
+            | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
+            | Self::InvalidKeyUsage(text)
+            | Self::InvalidState(text)
             | Self::LimitExceeded(text)
             | Self::MalformedPolicyDocument(text)
             | Self::NotFound(text)
@@ -191,6 +217,9 @@ impl From<StoreFault> for ApiError {
                 log(Event::StorageChanged { kind: "a key's policy is no longer accepted" });
                 Self::Internal
             }
+            StoreFault::Random(error) => error.into(),
+            // Whoever asks again hears that there is no such key.
+            StoreFault::Gone(id) => Self::NotFound(format!("Key '{id}' does not exist")),
             StoreFault::Inconsistent => {
                 log(Event::StorageChanged { kind: "records contradict each other" });
                 Self::Internal

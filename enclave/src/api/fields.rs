@@ -4,6 +4,7 @@
 //! are collected, and [`Fields::finish`] answers with all of them, as AWS does.
 
 use super::error::ApiError;
+use super::facts::Options;
 use crate::keys::context::EncryptionContext;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,6 +13,10 @@ use zeroize::Zeroizing;
 
 /// Total size of an encryption context, AWS's limit for a symmetric key's context.
 const MAX_CONTEXT: usize = 8192;
+
+/// `GrantTokenList` and `GrantTokenType` of AWS's service model.
+const GRANT_TOKENS: usize = 10;
+const GRANT_TOKEN: Text = Text::length(1, 8192);
 
 /// Constraints on a string member.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +75,11 @@ impl Fields {
             Some(Value::String(text)) => text,
             Some(other) => return Err(wrong_type(&other, "a string")),
         };
+        self.check_text(name, &text, shape);
+        Ok(Some(text))
+    }
+
+    fn check_text(&mut self, name: &str, text: &str, shape: Text) {
         let length = text.chars().count();
         let value = format!("Value '{text}'");
         if length < shape.min {
@@ -85,7 +95,6 @@ impl Fields {
                 format!("Member must satisfy regular expression pattern: {}", pattern.text);
             self.violation(&value, name, &constraint);
         }
-        Ok(Some(text))
     }
 
     pub(crate) fn required_text(&mut self, name: &str, shape: Text) -> Result<String, ApiError> {
@@ -146,7 +155,6 @@ impl Fields {
     }
 
     /// Bytes in base64. They may be secret: they are wiped when dropped and in no message.
-    /// A blob that may be a secret.
     pub(crate) fn blob(
         &mut self,
         name: &str,
@@ -208,25 +216,24 @@ impl Fields {
         Ok(self.required(name, blob))
     }
 
-    /// `EncryptionContext`: names and values are strings, 8 KiB together.
-    pub(crate) fn encryption_context(&mut self) -> Result<EncryptionContext, ApiError> {
-        const NAME: &str = "EncryptionContext";
-        let members = match self.take(NAME) {
+    /// An `EncryptionContextType`: names and values are strings, 8 KiB together.
+    pub(crate) fn encryption_context(&mut self, name: &str) -> Result<EncryptionContext, ApiError> {
+        let members = match self.take(name) {
             None => return Ok(EncryptionContext::default()),
             Some(Value::Object(members)) => members,
             Some(other) => return Err(wrong_type(&other, "a map")),
         };
         let mut size = 0usize;
         let mut pairs = Vec::with_capacity(members.len());
-        for (name, value) in members {
+        for (key, value) in members {
             let Value::String(value) = value else {
                 return Err(wrong_type(&value, "a string"));
             };
-            size = size.saturating_add(name.len()).saturating_add(value.len());
-            pairs.push((name, value));
+            size = size.saturating_add(key.len()).saturating_add(value.len());
+            pairs.push((key, value));
         }
         if size > MAX_CONTEXT {
-            self.violation("Value", NAME, &shorter_or_equal(MAX_CONTEXT));
+            self.violation("Value", name, &shorter_or_equal(MAX_CONTEXT));
         }
         Ok(pairs.into_iter().collect())
     }
@@ -240,9 +247,14 @@ impl Fields {
         }
     }
 
-    pub(crate) fn structures(&mut self, name: &str, max: usize) -> Result<Vec<Fields>, ApiError> {
+    /// A list of structures: at most `max` of them.
+    pub(crate) fn structures(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Result<Option<Vec<Fields>>, ApiError> {
         let items = match self.take(name) {
-            None => return Ok(Vec::new()),
+            None => return Ok(None),
             Some(Value::Array(items)) => items,
             Some(other) => return Err(wrong_type(&other, "a list")),
         };
@@ -253,21 +265,44 @@ impl Fields {
             Value::Object(members) => Ok(Self { members, violations: Vec::new() }),
             other => Err(wrong_type(&other, "a structure")),
         };
-        items.into_iter().take(max).map(structure).collect()
+        items.into_iter().take(max).map(structure).collect::<Result<_, _>>().map(Some)
     }
 
-    /// `GrantTokens`: taken as AWS bounds them. No grants exist yet, so no token means anything.
-    pub(crate) fn grant_tokens(&mut self) -> Result<(), ApiError> {
-        match self.take("GrantTokens") {
-            None => Ok(()),
-            Some(Value::Array(tokens)) => {
-                if tokens.len() > 10 {
-                    self.violation("Value", "GrantTokens", &shorter_or_equal(10));
-                }
-                Ok(())
-            }
-            Some(other) => Err(wrong_type(&other, "a list")),
+    /// `DryRun`, and `GrantTokens` as AWS bounds them. No grants exist yet, so no token means anything.
+    pub(crate) fn options(&mut self) -> Result<Options, ApiError> {
+        self.grant_tokens()?;
+        Ok(Options { dry_run: self.boolean("DryRun")? })
+    }
+
+    /// [`Fields::options`] of an operation that has no dry run.
+    pub(crate) fn grant_tokens(&mut self) -> Result<Options, ApiError> {
+        self.texts("GrantTokens", GRANT_TOKENS, GRANT_TOKEN)?;
+        Ok(Options::default())
+    }
+
+    /// A list of strings: at most `max` of them.
+    pub(crate) fn texts(
+        &mut self,
+        name: &str,
+        max: usize,
+        shape: Text,
+    ) -> Result<Option<Vec<String>>, ApiError> {
+        let items = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(wrong_type(&other, "a list")),
+        };
+        if items.len() > max {
+            self.violation("Value", name, &shorter_or_equal(max));
         }
+        let mut texts = Vec::new();
+        for (at, item) in items.into_iter().take(max).enumerate() {
+            let Value::String(text) = item else { return Err(wrong_type(&item, "a string")) };
+            let member = format!("{name}.{}.member", at.saturating_add(1));
+            self.check_text(&member, &text, shape);
+            texts.push(text);
+        }
+        Ok(Some(texts))
     }
 
     /// Takes over what was wrong in a nested structure named `name`.
@@ -322,52 +357,4 @@ fn wrong_type(found: &Value, expected: &str) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(result: Result<(), ApiError>) -> String {
-        result.unwrap_err().message()
-    }
-
-    #[test]
-    fn violations_are_collected_in_awss_words() {
-        let mut fields = Fields::parse(br#"{"KeyId":"","Limit":0,"KeySpec":"X"}"#).unwrap();
-        fields.required_text("KeyId", Text::length(1, 8)).unwrap();
-        fields.integer("Limit", 1, 10).unwrap();
-        fields.choice("KeySpec", &["AES_256", "AES_128"]).unwrap();
-        fields.required_blob("Plaintext", 1, 2).unwrap();
-        assert_eq!(
-            message(fields.finish()),
-            "4 validation errors detected: \
-             Value '' at 'keyId' failed to satisfy constraint: Member must have length greater \
-             than or equal to 1; \
-             Value '0' at 'limit' failed to satisfy constraint: Member must have value greater \
-             than or equal to 1; \
-             Value 'X' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value \
-             set: [AES_256, AES_128]; \
-             Value null at 'plaintext' failed to satisfy constraint: Member must not be null"
-        );
-    }
-
-    #[test]
-    fn a_secret_is_in_no_message() {
-        let mut fields = Fields::parse(br#"{"Plaintext":"c2VjcmV0"}"#).unwrap();
-        fields.blob("Plaintext", 1, 2).unwrap();
-        let text = message(fields.finish());
-        assert!(text.contains("Value at 'plaintext'"), "{text}");
-        assert!(!text.contains("secret") && !text.contains("c2Vj"), "{text}");
-    }
-
-    #[test]
-    fn wrong_types_and_broken_json_are_serialization_errors() {
-        for body in ["", "[]", "{", "{\"a\":}", "7"] {
-            let error = Fields::parse(body.as_bytes()).err().unwrap();
-            assert_eq!(error.code(), "SerializationException", "{body}");
-        }
-        let deep = "[".repeat(100_000);
-        assert!(Fields::parse(deep.as_bytes()).is_err());
-        let mut fields = Fields::parse(br#"{"KeyId":7,"Plaintext":"*"}"#).unwrap();
-        assert!(fields.text("KeyId", Text::length(0, 9)).is_err());
-        assert!(fields.blob("Plaintext", 0, 9).is_err());
-    }
-}
+mod tests;

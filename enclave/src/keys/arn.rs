@@ -50,6 +50,14 @@ impl Place {
         }
     }
 
+    /// Reads a `KeyId` parameter that is a key id or a key ARN, and no alias.
+    pub(crate) fn parse_key(&self, text: &str) -> Result<KeyName, NoSuchName> {
+        match self.parse(text)? {
+            KeyName::Alias(_) => Err(NoSuchName::Invalid(text.to_owned())),
+            id @ KeyName::Id(_) => Ok(id),
+        }
+    }
+
     /// The resource of an ARN of this service.
     fn strip<'a>(&self, arn: &'a str) -> Result<&'a str, NoSuchName> {
         let mut parts = arn.splitn(6, ':').skip(1);
@@ -105,6 +113,7 @@ mod tests {
             ("arn:aws:kms:eu-central-1:111122223333:alias/a/b".to_owned(), &alias),
         ] {
             assert_eq!(&place().parse(&text).unwrap(), wanted, "{text}");
+            assert_eq!(place().parse_key(&text).is_ok(), wanted == &id, "{text}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::secret::{RandomUnavailable, Secret, expand};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 const LABEL_MATERIAL_ID: &[u8] = b"sekisho v1 material id";
 
@@ -31,12 +32,31 @@ impl std::fmt::Debug for MaterialId {
     }
 }
 
-/// One 256-bit secret of a symmetric key, with when it was made.
-#[derive(Debug)]
+/// One 256-bit secret of a symmetric key, with when it was made. A clone shares the secret.
+#[derive(Debug, Clone)]
 pub(crate) struct KeyMaterial {
     id: MaterialId,
-    secret: Secret,
-    created: u64,
+    secret: Arc<Secret>,
+    /// Milliseconds since 1970.
+    pub(crate) created: u64,
+    /// How it came after other material; none of a key's first.
+    pub(crate) rotation: Option<RotationType>,
+}
+
+/// AWS KMS `RotationType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RotationType {
+    Automatic,
+    OnDemand,
+}
+
+impl RotationType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Automatic => "AUTOMATIC",
+            Self::OnDemand => "ON_DEMAND",
+        }
+    }
 }
 
 impl KeyMaterial {
@@ -45,10 +65,15 @@ impl KeyMaterial {
         Ok(Self::from_secret(Secret::generate()?, created))
     }
 
+    /// [`KeyMaterial::generate`], for a key that has material.
+    pub(crate) fn rotated(created: u64, how: RotationType) -> Result<Self, RandomUnavailable> {
+        Ok(Self { rotation: Some(how), ..Self::generate(created)? })
+    }
+
     pub(crate) fn from_secret(secret: Secret, created: u64) -> Self {
         let mut id = [0; 32];
         expand(&secret, None, &[LABEL_MATERIAL_ID], &mut id);
-        Self { id: MaterialId(id), secret, created }
+        Self { id: MaterialId(id), secret: Arc::new(secret), created, rotation: None }
     }
 
     pub(crate) fn id(&self) -> MaterialId {
@@ -66,11 +91,14 @@ struct Stored {
     #[serde(with = "serde_bytes")]
     secret: [u8; 32],
     created: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotation: Option<RotationType>,
 }
 
 impl Serialize for KeyMaterial {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut stored = Stored { secret: *self.secret.expose(), created: self.created };
+        let Self { created, rotation, .. } = *self;
+        let mut stored = Stored { secret: *self.secret.expose(), created, rotation };
         let result = stored.serialize(serializer);
         zeroize::Zeroize::zeroize(&mut stored.secret);
         result
@@ -80,7 +108,9 @@ impl Serialize for KeyMaterial {
 impl<'de> Deserialize<'de> for KeyMaterial {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut stored = Stored::deserialize(deserializer)?;
-        let material = Self::from_secret(Secret::from_bytes(&stored.secret), stored.created);
+        let secret = Secret::from_bytes(&stored.secret);
+        let material =
+            Self { rotation: stored.rotation, ..Self::from_secret(secret, stored.created) };
         zeroize::Zeroize::zeroize(&mut stored.secret);
         Ok(material)
     }

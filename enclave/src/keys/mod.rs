@@ -1,18 +1,33 @@
 //! KMS keys: what they are, how they are kept, how they are found.
 
+pub(crate) mod aliases;
 pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod material;
+pub(crate) mod pair;
 pub(crate) mod policy;
+pub(crate) mod private;
+pub(crate) mod rotation;
+pub(crate) mod schedule;
+pub(crate) mod signing;
+pub(crate) mod spec;
+pub(crate) mod state;
 pub(crate) mod store;
 
 use material::{KeyMaterial, MaterialId};
+use private::PrivateMaterial;
+use rotation::Rotation;
 use serde::{Deserialize, Serialize};
+use spec::{KeySpec, KeyUsage};
+use state::KeyState;
 use uuid::Uuid;
 
-/// A KMS key with its material, as it stands in its sealed record.
-#[derive(Debug, Serialize, Deserialize)]
+#[cfg(test)]
+mod tests;
+
+/// A KMS key with its material, as it stands in its sealed record. A clone shares the secrets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) id: Uuid,
     /// Milliseconds since 1970.
@@ -23,8 +38,14 @@ pub(crate) struct Key {
     pub(crate) state: KeyState,
     /// By name.
     pub(crate) tags: Vec<(String, String)>,
-    /// Oldest first; the last one encrypts. Never empty.
+    /// Of a symmetric encryption key, oldest first; the last one encrypts.
     materials: Vec<KeyMaterial>,
+    /// What an HMAC key or an asymmetric key has in place of `materials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    private: Option<PrivateMaterial>,
+    /// Automatic rotation, where it is switched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rotation: Option<Rotation>,
 }
 
 impl Key {
@@ -45,7 +66,29 @@ impl Key {
             state: KeyState::Enabled,
             tags,
             materials: vec![material],
+            private: None,
+            rotation: None,
         }
+    }
+
+    /// An HMAC key or an asymmetric key in place of a symmetric one.
+    pub(crate) fn with_private(
+        self,
+        spec: KeySpec,
+        usage: KeyUsage,
+        private: PrivateMaterial,
+    ) -> Self {
+        Self { spec, usage, materials: Vec::new(), private: Some(private), ..self }
+    }
+
+    /// The algorithms that the key works with, by AWS's names.
+    pub(crate) fn algorithms(&self) -> &'static [&'static str] {
+        self.spec.algorithms(self.usage)
+    }
+
+    /// The secret of an HMAC key or an asymmetric key.
+    pub(crate) fn private(&self) -> Option<&PrivateMaterial> {
+        self.private.as_ref()
     }
 
     /// The material that encrypts now.
@@ -57,46 +100,23 @@ impl Key {
     pub(crate) fn material(&self, id: MaterialId) -> Option<&KeyMaterial> {
         self.materials.iter().find(|material| material.id() == id)
     }
-}
 
-/// AWS KMS `KeySpec`, as far as this version makes keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum KeySpec {
-    SymmetricDefault,
-}
-
-impl KeySpec {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
-        }
+    /// Oldest first.
+    pub(crate) fn materials(&self) -> &[KeyMaterial] {
+        &self.materials
     }
-}
 
-/// AWS KMS `KeyUsage`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum KeyUsage {
-    EncryptDecrypt,
-}
-
-impl KeyUsage {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
-        }
+    /// From now on `material` encrypts; what the others encrypted can still be decrypted.
+    pub(crate) fn rotate(&mut self, material: KeyMaterial) {
+        self.materials.push(material);
     }
-}
 
-/// AWS KMS `KeyState`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum KeyState {
-    Enabled,
-}
-
-impl KeyState {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Enabled => "Enabled",
+    /// When something is to be done with the key that nobody asks for; milliseconds since 1970.
+    pub(crate) fn due(&self) -> Option<u64> {
+        match self.state {
+            KeyState::PendingDeletion { deletion } => Some(deletion),
+            KeyState::Enabled => self.rotation.map(|rotation| rotation.next),
+            KeyState::Disabled => None,
         }
     }
 }

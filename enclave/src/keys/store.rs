@@ -2,7 +2,11 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
+use super::pair::KeyPair;
 use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
+use super::schedule::due_writes;
+use super::spec::KeyType;
+use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, JournalError, Write};
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::{self, CodecError};
@@ -10,6 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
+use tokio::sync::Notify;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -23,6 +28,26 @@ pub(crate) struct HeldKey {
     pub(crate) policy: Arc<KeyPolicy>,
     /// With their prefix `alias/`, in order.
     pub(crate) aliases: Vec<String>,
+    /// Of an asymmetric key, read from its private material.
+    pub(crate) pair: Option<KeyPair>,
+}
+
+impl HeldKey {
+    fn new(
+        key: Key,
+        place: &Place,
+        policy: Arc<KeyPolicy>,
+        aliases: Vec<String>,
+    ) -> Result<Self, StoreFault> {
+        let pair = match (key.spec.key_type(), key.private()) {
+            (KeyType::Asymmetric, Some(private)) => {
+                let pair = KeyPair::from_pkcs8(key.spec, key.usage, private.expose());
+                Some(pair.map_err(|_| StoreFault::Inconsistent)?)
+            }
+            _ => None,
+        };
+        Ok(Self { arn: place.key_arn(key.id), key, policy, aliases, pair })
+    }
 }
 
 /// How a key stands in its sealed record: in one with all that a decision about it needs, so that
@@ -41,26 +66,17 @@ struct OwnedKeyRecord {
     aliases: Vec<String>,
 }
 
-/// What an alias points to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Alias {
-    /// The key id.
-    pub(crate) target: String,
-    /// Milliseconds since 1970.
-    pub(crate) created: u64,
-    /// Milliseconds since 1970.
-    pub(crate) updated: u64,
-}
-
 /// All keys and aliases of the service.
 pub(crate) struct KeyStore {
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
     pub(crate) modules: Modules,
     pub(crate) place: Place,
     /// What AWS gives a key without a policy: most keys have it, and share this one.
     pub(crate) default_policy: Arc<KeyPolicy>,
     /// With the version that each is of: only the journal's current one counts.
     cache: Mutex<HashMap<Uuid, (u64, Arc<HeldKey>)>>,
+    /// Wakes who does what is due.
+    pub(super) rescheduled: Notify,
 }
 
 impl KeyStore {
@@ -70,7 +86,14 @@ impl KeyStore {
         place: Place,
         default_policy: Arc<KeyPolicy>,
     ) -> Self {
-        Self { journal, modules, place, default_policy, cache: Mutex::default() }
+        Self {
+            journal,
+            modules,
+            place,
+            default_policy,
+            cache: Mutex::default(),
+            rescheduled: Notify::new(),
+        }
     }
 
     /// The key that a parsed name stands for; none where there is none.
@@ -105,7 +128,7 @@ impl KeyStore {
         } else {
             Arc::new(self.modules.restore(policy)?)
         };
-        let held = Arc::new(HeldKey { key, arn: self.place.key_arn(id), policy, aliases });
+        let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
         self.remember(held.clone(), version);
         Ok(Some(held))
     }
@@ -115,8 +138,7 @@ impl KeyStore {
         key: Key,
         policy: KeyPolicy,
     ) -> Result<Arc<HeldKey>, StoreFault> {
-        let arn = self.place.key_arn(key.id);
-        let held = HeldKey { key, arn, policy: Arc::new(policy), aliases: Vec::new() };
+        let held = HeldKey::new(key, &self.place, Arc::new(policy), Vec::new())?;
         let write = key_write(&held.key, &held.policy, &held.aliases)?;
         self.journal.writer().await?.commit(vec![write]).await?;
         Ok(Arc::new(held))
@@ -124,38 +146,27 @@ impl KeyStore {
 
     pub(crate) async fn put_policy(&self, id: Uuid, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
-        let held = self.by_id(id).await?.ok_or(StoreFault::Inconsistent)?;
+        let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
         let write = key_write(&held.key, policy, &held.aliases)?;
         writer.commit(vec![write]).await?;
         Ok(())
     }
 
-    pub(crate) async fn create_alias(
+    /// Changes what a key is, after everything that was changed before, and when it is next due.
+    pub(crate) async fn change<E: From<StoreFault>>(
         &self,
-        name: &str,
-        target: Uuid,
-        now: u64,
-    ) -> Result<(), CreateAliasError> {
+        id: Uuid,
+        edit: impl FnOnce(&mut Key) -> Result<(), E>,
+    ) -> Result<(), E> {
         let writer = self.journal.writer().await.map_err(StoreFault::from)?;
-        let id = RecordId::Alias(name.to_owned());
-        if self.journal.contains(&id) {
-            return Err(CreateAliasError::Exists);
-        }
-        let held = self.by_id(target).await?.ok_or(StoreFault::Inconsistent)?;
-        let mut names = held.aliases.clone();
-        if names.len() >= MAX_ALIASES {
-            return Err(CreateAliasError::TooMany);
-        }
-        names.push(name.to_owned());
-        names.sort();
-        let alias = Alias { target: target.to_string(), created: now, updated: now };
-        let writes = vec![put(id, &alias)?, key_write(&held.key, &held.policy, &names)?];
+        let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
+        let mut key = held.key.clone();
+        edit(&mut key)?;
+        let mut writes = due_writes(&held.key, &key);
+        writes.push(key_write(&key, &held.policy, &held.aliases).map_err(StoreFault::from)?);
         writer.commit(writes).await.map_err(StoreFault::from)?;
+        self.rescheduled.notify_one();
         Ok(())
-    }
-
-    pub(crate) async fn alias(&self, name: &str) -> Result<Option<Alias>, StoreFault> {
-        self.load(&RecordId::Alias(name.to_owned())).await
     }
 
     /// Up to `limit` key ids that are greater than `after`, in order.
@@ -166,17 +177,6 @@ impl KeyStore {
         let ids = self.journal.ids(&RecordId::Key(from), limit, is_key);
         ids.into_iter()
             .filter_map(|id| if let RecordId::Key(id) = id { Some(id) } else { None })
-            .collect()
-    }
-
-    /// Up to `limit` alias names that are greater than `after`, in order.
-    pub(crate) fn alias_names(&self, after: Option<&str>, limit: usize) -> Vec<String> {
-        // The smallest string above `after` is `after` with a NUL behind it.
-        let from = after.map_or_else(String::new, |after| format!("{after}\0"));
-        let is_alias = |id: &RecordId| matches!(id, RecordId::Alias(_));
-        let ids = self.journal.ids(&RecordId::Alias(from), limit, is_alias);
-        ids.into_iter()
-            .filter_map(|id| if let RecordId::Alias(name) = id { Some(name) } else { None })
             .collect()
     }
 
@@ -193,16 +193,16 @@ impl KeyStore {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn load<T: DeserializeOwned>(&self, id: &RecordId) -> Result<Option<T>, StoreFault> {
+    pub(super) async fn load<T: DeserializeOwned>(
+        &self,
+        id: &RecordId,
+    ) -> Result<Option<T>, StoreFault> {
         let plaintext = self.journal.get(id).await?;
         Ok(plaintext.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 }
 
-/// AWS's quota of aliases for one key.
-const MAX_ALIASES: usize = 50;
-
-fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
+pub(super) fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
     Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
 }
 
@@ -226,21 +226,8 @@ pub(crate) enum StoreFault {
     Policy(#[from] PolicyRefused),
     #[error("records contradict each other")]
     Inconsistent,
-}
-
-/// Why an alias was not made.
-#[derive(Debug, Error)]
-pub(crate) enum CreateAliasError {
-    #[error("the alias exists")]
-    Exists,
-    #[error("the key has {MAX_ALIASES} aliases")]
-    TooMany,
     #[error(transparent)]
-    Fault(#[from] StoreFault),
-}
-
-impl From<CodecError> for CreateAliasError {
-    fn from(error: CodecError) -> Self {
-        Self::Fault(error.into())
-    }
+    Random(#[from] RandomUnavailable),
+    #[error("the key was deleted meanwhile")]
+    Gone(Uuid),
 }

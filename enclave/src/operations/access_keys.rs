@@ -2,12 +2,15 @@
 //! after IAM's access keys and STS's session tokens.
 
 use super::principals::{NAME, PRINCIPAL_NAME, refusal};
-use super::seconds;
-use crate::api::{AccountResource, ApiError, Fields, Input, Pattern, Subject, Text};
+use super::{Input, seconds};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Pattern, Text};
 use crate::authorize::Permit;
 use crate::principals::{AccessKey, KeyStatus};
 use crate::service::Service;
 use serde_json::{Value, json};
+
+const EXPIRATION: &str = "ExpirationDate";
+const STATUS: &str = "Status";
 
 /// `accessKeyIdType` of IAM's service model.
 const ACCESS_KEY_ID: Text = Text {
@@ -32,21 +35,15 @@ pub(crate) struct CreateAccessKey {
     expires: Option<u64>,
 }
 
-impl CreateAccessKey {
-    const EXPIRATION: &str = "ExpirationDate";
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for CreateAccessKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let name = fields.required_text(NAME, PRINCIPAL_NAME)?;
-        let expires = fields.integer(Self::EXPIRATION, 0, LATEST)?;
+        let expires = fields.integer(EXPIRATION, 0, LATEST)?;
         let expires = expires.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Self { name, expires: expires.map(|seconds| seconds.saturating_mul(1000)) })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let Self { name, expires } = self;
         let now = permit.time();
         if expires.is_some_and(|expires| expires <= now) {
@@ -61,20 +58,10 @@ impl CreateAccessKey {
         }
         Ok(json!({ "AccessKey": answer }))
     }
-}
 
-impl Input for CreateAccessKey {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let seconds = self.expires.map(|expires| (expires / 1000).to_string());
-        seconds.map(|seconds| (Self::EXPIRATION, seconds)).into_iter().collect()
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name))
+            .optional(EXPIRATION, self.expires.map(|expires| expires / 1000))
     }
 }
 
@@ -84,38 +71,28 @@ pub(crate) struct UpdateAccessKey {
     status: KeyStatus,
 }
 
-impl UpdateAccessKey {
-    const STATUS: &str = "Status";
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let status = fields.choice(Self::STATUS, &KeyStatus::ALL.map(KeyStatus::name))?;
+impl Input for UpdateAccessKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let status = fields.choice(STATUS, &KeyStatus::ALL.map(KeyStatus::name))?;
         let status = KeyStatus::ALL.into_iter().find(|known| Some(known.name()) == status);
         Ok(Self {
             name: fields.required_text(NAME, PRINCIPAL_NAME)?,
             id: fields.required_text("AccessKeyId", ACCESS_KEY_ID)?,
-            status: fields.required(Self::STATUS, status),
+            status: fields.required(STATUS, status),
         })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let Self { name, id, status } = self;
         let updated = service.credentials.principals.update_access_key(&name, &id, status).await;
         updated.map_err(|error| refusal(error, &name))?;
         Ok(json!({}))
     }
-}
 
-impl Input for UpdateAccessKey {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("AccessKeyId", self.id.clone()), (Self::STATUS, self.status.name().into())]
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name))
+            .parameter("AccessKeyId", &self.id)
+            .parameter(STATUS, self.status.name())
     }
 }
 
@@ -124,32 +101,22 @@ pub(crate) struct DeleteAccessKey {
     id: String,
 }
 
-impl DeleteAccessKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for DeleteAccessKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.required_text(NAME, PRINCIPAL_NAME)?,
             id: fields.required_text("AccessKeyId", ACCESS_KEY_ID)?,
         })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let deleted = service.credentials.principals.delete_access_key(&self.name, &self.id).await;
         deleted.map_err(|error| refusal(error, &self.name))?;
         Ok(json!({}))
     }
-}
 
-impl Input for DeleteAccessKey {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("AccessKeyId", self.id.clone())]
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name)).parameter("AccessKeyId", &self.id)
     }
 }
 
@@ -157,12 +124,12 @@ pub(crate) struct ListAccessKeys {
     name: String,
 }
 
-impl ListAccessKeys {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for ListAccessKeys {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { name: fields.required_text(NAME, PRINCIPAL_NAME)? })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let name = &self.name;
         let found = service.credentials.principals.by_name(name).await?;
         let principal = found
@@ -170,15 +137,9 @@ impl ListAccessKeys {
         let keys: Vec<_> = principal.keys.iter().map(|key| description(name, key)).collect();
         Ok(json!({ "AccessKeys": keys, "Truncated": false }))
     }
-}
 
-impl Input for ListAccessKeys {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name))
     }
 }
 
@@ -188,8 +149,8 @@ pub(crate) struct CreateSession {
     duration: u64,
 }
 
-impl CreateSession {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for CreateSession {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let (shortest, longest) = DURATION;
         let duration = fields.integer("DurationSeconds", shortest, longest)?;
         Ok(Self {
@@ -198,7 +159,7 @@ impl CreateSession {
         })
     }
 
-    pub(crate) fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let expires = permit.time().saturating_add(self.duration.saturating_mul(1000));
         let parent = permit.caller().access_key_id();
         let issued = service.credentials.sessions.issue(parent, self.name, expires);
@@ -210,19 +171,11 @@ impl CreateSession {
             "Expiration": seconds(expires),
         } }))
     }
-}
 
-impl Input for CreateSession {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Caller)
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("DurationSeconds", self.duration.to_string()), ("SessionName", self.name.clone())]
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Caller)
+            .parameter("DurationSeconds", self.duration)
+            .parameter("SessionName", &self.name)
     }
 }
 
@@ -234,7 +187,7 @@ fn description(name: &str, key: &AccessKey) -> Value {
         "CreateDate": seconds(key.created),
     });
     if let (Some(expires), Some(members)) = (key.expires, description.as_object_mut()) {
-        members.insert(CreateAccessKey::EXPIRATION.into(), seconds(expires));
+        members.insert(EXPIRATION.into(), seconds(expires));
     }
     description
 }

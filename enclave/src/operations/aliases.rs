@@ -1,9 +1,12 @@
-//! CreateAlias, ListAliases.
+//! CreateAlias, UpdateAlias, DeleteAlias, ListAliases.
 
-use super::{KEY_ID, MARKER, page, seconds};
-use crate::api::{AccountResource, ApiError, Fields, Input, Pattern, Subject, Text};
+use super::{Input, KEY_ID, MARKER, limit, page, seconds};
+use crate::api::{
+    AccountResource, ApiError, Facts, Fields, NeededState, Pattern, Second, Subject, Text,
+};
 use crate::authorize::Permit;
-use crate::keys::store::CreateAliasError;
+use crate::keys::Key;
+use crate::keys::aliases::AliasError;
 use crate::service::Service;
 use serde_json::{Value, json};
 
@@ -22,56 +25,136 @@ pub(crate) struct CreateAlias {
     target: String,
 }
 
-impl CreateAlias {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for CreateAlias {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.required_text("AliasName", ALIAS_NAME)?,
             target: fields.required_text("TargetKeyId", KEY_ID)?,
         })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)?;
+        check_target(&self.target)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.target)).and_account(AccountResource::Alias(&self.name))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let target = permit.key()?.key.id;
-        match service.keys.create_alias(&self.name, target, permit.time()).await {
-            Ok(()) => Ok(json!({})),
-            Err(CreateAliasError::Exists) => {
-                Err(ApiError::AlreadyExists { arn: service.keys.place.alias_arn(&self.name) })
-            }
-            Err(error @ CreateAliasError::TooMany) => {
-                Err(ApiError::LimitExceeded(error.to_string()))
-            }
-            Err(CreateAliasError::Fault(fault)) => Err(fault.into()),
-        }
+        let created = service.keys.create_alias(&self.name, target, permit.time()).await;
+        created.map_err(|error| refusal(service, error, &self.name))?;
+        Ok(json!({}))
     }
 }
 
-impl Input for CreateAlias {
+pub(crate) struct UpdateAlias {
+    name: String,
+    target: String,
+}
+
+impl Input for UpdateAlias {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            name: fields.required_text("AliasName", ALIAS_NAME)?,
+            target: fields.required_text("TargetKeyId", KEY_ID)?,
+        })
+    }
+
     fn check(&self) -> Result<(), ApiError> {
-        match self.name.strip_prefix("alias/") {
-            None | Some("") => Err(ApiError::InvalidAliasName("Invalid identifier")),
-            Some(name) if name.starts_with("aws/") => Err(ApiError::InvalidAliasName(
-                "Alias names with the prefix alias/aws/ are reserved",
-            )),
-            Some(name) if name.contains(':') => {
-                Err(ApiError::InvalidAliasName("Alias contains invalid characters"))
-            }
-            Some(_) if self.target.contains("alias/") => {
-                Err(ApiError::Validation("Aliases must refer to keys. Not aliases".into()))
-            }
-            Some(_) => Ok(()),
+        check_name(&self.name)?;
+        check_target(&self.target)
+    }
+
+    /// As in AWS, the alias, the key that it leaves and the key that it comes to are asked for.
+    fn facts(&self) -> Facts<'_> {
+        let subject = Subject::Key(&self.target);
+        Facts::of(Subject::Named(&self.name))
+            .and(Second { subject, actions: None, encryption_context: None })
+            .and_account(AccountResource::Alias(&self.name))
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        let (before, after) = (permit.key()?, permit.second_key()?);
+        after.key.state.check(NeededState::NotPendingDeletion, &after.arn)?;
+        let kind = |key: &Key| (key.spec.key_type(), key.usage);
+        if kind(&before.key) != kind(&after.key) {
+            return Err(ApiError::Validation(format!(
+                "Alias {} cannot be changed to a key of another type or key usage",
+                self.name
+            )));
         }
+        Ok(())
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.target)
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let (before, after) = (permit.key()?.key.id, permit.second_key()?.key.id);
+        let moved = service.keys.move_alias(&self.name, before, after, permit.time()).await;
+        moved.map_err(|error| refusal(service, error, &self.name))?;
+        Ok(json!({}))
+    }
+}
+
+pub(crate) struct DeleteAlias {
+    name: String,
+}
+
+impl Input for DeleteAlias {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { name: fields.required_text("AliasName", ALIAS_NAME)? })
     }
 
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Alias(&self.name))
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.name)).and_account(AccountResource::Alias(&self.name))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let deleted = service.keys.delete_alias(&self.name, permit.key()?.key.id).await;
+        deleted.map_err(|error| refusal(service, error, &self.name))?;
+        Ok(json!({}))
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    match name.strip_prefix("alias/") {
+        None => Err(ApiError::Validation(
+            "Alias must start with the prefix \"alias/\". Please see \
+             https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
+                .into(),
+        )),
+        Some("") => Err(ApiError::InvalidAliasName("Invalid identifier")),
+        Some(name) if name.starts_with("aws/") => {
+            Err(ApiError::InvalidAliasName("Alias names with the prefix alias/aws/ are reserved"))
+        }
+        Some(name) if name.contains(':') => {
+            Err(ApiError::InvalidAliasName("Alias contains invalid characters"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_target(target: &str) -> Result<(), ApiError> {
+    if target.contains("alias/") {
+        return Err(ApiError::Validation("Aliases must refer to keys. Not aliases".into()));
+    }
+    Ok(())
+}
+
+fn refusal(service: &Service, error: AliasError, name: &str) -> ApiError {
+    match error {
+        AliasError::Exists => ApiError::AlreadyExists { arn: service.keys.place.alias_arn(name) },
+        AliasError::Moved => {
+            let alias = service.keys.place.alias_arn(name);
+            ApiError::NotFound(format!("Alias {alias} is not found."))
+        }
+        error @ AliasError::TooMany => ApiError::LimitExceeded(error.to_string()),
+        AliasError::Fault(fault) => fault.into(),
     }
 }
 
@@ -81,30 +164,29 @@ pub(crate) struct ListAliases {
     after: Option<String>,
 }
 
-impl ListAliases {
-    /// AWS's default page.
-    const DEFAULT_LIMIT: i64 = 50;
-    /// AWS's largest page, below the service model's 1000.
-    const MAX_LIMIT: i64 = 100;
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let limit = fields.integer("Limit", 1, 1000)?.unwrap_or(Self::DEFAULT_LIMIT);
+impl Input for ListAliases {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let after = fields.text("Marker", MARKER)?;
         if after.as_ref().is_some_and(|marker| !marker.starts_with("alias/")) {
             return Err(ApiError::InvalidMarker);
         }
-        let limit = usize::try_from(limit.min(Self::MAX_LIMIT)).unwrap_or_default();
+        // AWS's default page, and its largest, below the service model's 1000.
+        let limit = limit(fields, 50, 100)?;
         Ok(Self { key_id: fields.text("KeyId", KEY_ID)?, limit, after })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+    }
+
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let place = &service.keys.place;
         let wanted = self.limit.saturating_add(1);
         let after = self.after.as_deref();
         let names = match &self.key_id {
             None => service.keys.alias_names(after, wanted),
             Some(key_id) => {
-                let held = service.find(&place.parse(key_id)?).await?;
+                let held = service.find(&place.parse_key(key_id)?).await?;
                 let later = held.aliases.iter().filter(|name| after < Some(name.as_str()));
                 later.take(wanted).cloned().collect()
             }
@@ -131,15 +213,5 @@ impl ListAliases {
                 })
             },
         ))
-    }
-}
-
-impl Input for ListAliases {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
     }
 }

@@ -1,13 +1,18 @@
 //! CreateKey, DescribeKey, ListKeys.
 
+use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
-use super::{KEY_ID, MARKER, POLICY, page, seconds, tags};
-use crate::api::{AccountResource, ApiError, Fields, Input, Subject, Text};
+use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Text};
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::material::KeyMaterial;
+use crate::keys::pair;
 use crate::keys::policy::default_document;
+use crate::keys::private::PrivateMaterial;
+use crate::keys::spec::{KeySpec, KeyType, KeyUsage, SYMMETRIC_DEFAULT};
+use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -31,69 +36,134 @@ const KEY_SPECS: &[&str] = &[
     "ML_DSA_65",
     "ML_DSA_87",
     "ECC_NIST_EDWARDS25519",
+    "ML_KEM_512",
+    "ML_KEM_768",
+    "ML_KEM_1024",
 ];
-const KEY_USAGES: &[&str] =
-    &["SIGN_VERIFY", "ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC", "KEY_AGREEMENT"];
+/// `DescriptionType` of AWS's service model.
+const DESCRIPTION: Text = Text::length(0, 8192);
+const KEY_USAGES: &[&str] = &[
+    "SIGN_VERIFY",
+    "ENCRYPT_DECRYPT",
+    "GENERATE_VERIFY_MAC",
+    "KEY_AGREEMENT",
+    "ENCAPSULATE_DECAPSULATE",
+];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
 pub(crate) struct CreateKey {
     policy: Option<String>,
     description: String,
     spec: &'static str,
-    usage: &'static str,
+    /// The spec's name of before, given beside its name of today.
+    two_specs: bool,
+    usage: Option<&'static str>,
     origin: &'static str,
     multi_region: bool,
-    other_store: bool,
+    store: Option<String>,
+    external: bool,
     bypass_lockout_check: bool,
     tags: Vec<(String, String)>,
 }
 
 impl CreateKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+    /// Spec and usage, which have to go together.
+    fn kind(&self) -> Result<(KeySpec, KeyUsage), ApiError> {
+        let spec = KeySpec::named(self.spec).ok_or(ApiError::Internal)?;
+        let usage = match self.usage {
+            Some(usage) => usage,
+            None if spec.key_type() == KeyType::Symmetric => "ENCRYPT_DECRYPT",
+            None => {
+                return Err(ApiError::Validation(
+                    "You must specify a KeyUsage value for all KMS keys except for symmetric \
+                     encryption keys."
+                        .into(),
+                ));
+            }
+        };
+        let fitting = KeyUsage::named(usage).filter(|usage| !spec.algorithms(*usage).is_empty());
+        fitting.map(|usage| (spec, usage)).ok_or_else(|| {
+            ApiError::Validation(format!(
+                "KeyUsage {usage} is not compatible with KeySpec {}",
+                self.spec
+            ))
+        })
+    }
+}
+
+/// New material of a key that is no symmetric encryption key.
+async fn private(service: &Service, spec: KeySpec) -> Result<Option<PrivateMaterial>, ApiError> {
+    match spec.key_type() {
+        KeyType::Symmetric => Ok(None),
+        KeyType::Hmac => {
+            let made = PrivateMaterial::generate_hmac(spec);
+            made.map(Some).map_err(|_| ApiError::Internal)
+        }
+        KeyType::Asymmetric => {
+            let made = service.computing.making.run(move || pair::generate(spec)).await?;
+            let made = made.map_err(|_| ApiError::Internal)?;
+            Ok(Some(PrivateMaterial::new(made)))
+        }
+    }
+}
+
+impl Input for CreateKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let old_spec = fields.choice("CustomerMasterKeySpec", KEY_SPECS)?;
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
-        let store = fields.text("CustomKeyStoreId", Text::length(1, 64))?;
+        let store = fields.text("CustomKeyStoreId", STORE_ID)?;
         let external = fields.text("XksKeyId", Text::length(1, 128))?;
         let tags = read_tags(fields)?;
         Ok(Self {
             policy: fields.text("Policy", POLICY)?,
-            description: fields.text("Description", Text::length(0, 8192))?.unwrap_or_default(),
-            spec: spec.or(old_spec).unwrap_or("SYMMETRIC_DEFAULT"),
-            usage: fields.choice("KeyUsage", KEY_USAGES)?.unwrap_or("ENCRYPT_DECRYPT"),
+            description: fields.text("Description", DESCRIPTION)?.unwrap_or_default(),
+            two_specs: spec.is_some() && old_spec.is_some(),
+            spec: spec.or(old_spec).unwrap_or(SYMMETRIC_DEFAULT),
+            usage: fields.choice("KeyUsage", KEY_USAGES)?,
             origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
             multi_region: fields.boolean("MultiRegion")?,
-            other_store: store.is_some() || external.is_some(),
+            store,
+            external: external.is_some(),
             bypass_lockout_check: fields.boolean("BypassPolicyLockoutSafetyCheck")?,
             tags,
         })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let place = &service.keys.place;
+        let (spec, usage) = self.kind()?;
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
         let now = permit.time();
         let material = KeyMaterial::generate(now)?;
         let key = Key::symmetric(Uuid::new_v4(), now, self.description, self.tags, material);
+        let key = match private(service, spec).await? {
+            Some(private) => key.with_private(spec, usage, private),
+            None => key,
+        };
         let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
         let held = service.keys.create(key, policy).await?;
         Ok(json!({ "KeyMetadata": metadata(place, &held.key) }))
     }
-}
 
-impl Input for CreateKey {
     fn check(&self) -> Result<(), ApiError> {
         tags::check(&self.tags)?;
+        if let Some(store) = &self.store {
+            return Err(no_such_store(store));
+        }
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
-                "{what} {value} is not supported by this version of Sekisho; it makes \
-                 SYMMETRIC_DEFAULT keys with origin AWS_KMS in one region"
+                "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
+                 HMAC, RSA and ECC keys with origin AWS_KMS in one region"
             )))
         };
-        if self.spec != "SYMMETRIC_DEFAULT" {
+        if self.two_specs {
+            return Err(ApiError::Validation(
+                "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. \
+                 CustomerMasterKeySpec is deprecated."
+                    .into(),
+            ));
+        }
+        if KeySpec::named(self.spec).is_none() {
             return unsupported("KeySpec", self.spec);
         }
         if self.origin != "AWS_KMS" {
@@ -102,57 +172,66 @@ impl Input for CreateKey {
         if self.multi_region {
             return unsupported("MultiRegion", "true");
         }
-        if self.other_store {
-            return unsupported("A custom key store", "");
+        if self.external {
+            return unsupported("XksKeyId", "of an external key");
         }
-        if self.usage != "ENCRYPT_DECRYPT" {
-            return Err(ApiError::Validation(format!(
-                "KeyUsage {} is not compatible with KeySpec {}",
-                self.usage, self.spec
-            )));
-        }
-        Ok(())
+        self.kind().map(|_| ())
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        let bypass = self.bypass_lockout_check.to_string();
-        vec![
-            ("BypassPolicyLockoutSafetyCheck", bypass),
-            ("KeySpec", self.spec.into()),
-            ("KeyUsage", self.usage.into()),
-            ("MultiRegion", self.multi_region.to_string()),
-            ("Origin", self.origin.into()),
-        ]
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+            .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
+            .parameter("KeySpec", self.spec)
+            .parameter("KeyUsage", self.usage.unwrap_or("ENCRYPT_DECRYPT"))
+            .parameter("MultiRegion", self.multi_region)
+            .parameter("Origin", self.origin)
     }
 }
 
 pub(crate) struct DescribeKey {
     key_id: String,
+    options: Options,
 }
 
-impl DescribeKey {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        fields.grant_tokens()?;
-        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)? })
+impl Input for DescribeKey {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)?, options: fields.grant_tokens()? })
     }
 
-    pub(crate) fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.key_id)).options(&self.options)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key) }))
     }
 }
 
-impl Input for DescribeKey {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
+pub(crate) struct UpdateKeyDescription {
+    key_id: String,
+    description: String,
+}
+
+impl Input for UpdateKeyDescription {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            description: fields.required_text("Description", DESCRIPTION)?,
+        })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let describe = |key: &mut Key| {
+            key.description = self.description;
+            Ok(())
+        };
+        change(service, &permit, describe).await?;
+        Ok(json!({}))
     }
 }
 
@@ -161,20 +240,21 @@ pub(crate) struct ListKeys {
     after: Option<Uuid>,
 }
 
-impl ListKeys {
-    /// AWS's default page.
-    const DEFAULT_LIMIT: i64 = 100;
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let limit = fields.integer("Limit", 1, 1000)?.unwrap_or(Self::DEFAULT_LIMIT);
+impl Input for ListKeys {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let after = fields.text("Marker", MARKER)?;
         let after = after
             .map(|marker| Uuid::try_parse(&marker).map_err(|_| ApiError::InvalidMarker))
             .transpose()?;
-        Ok(Self { limit: usize::try_from(limit).unwrap_or_default(), after })
+        // AWS's default page.
+        Ok(Self { limit: limit(fields, 100, 1000)?, after })
     }
 
-    pub(crate) fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+    }
+
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let found = service.keys.key_ids(self.after, self.limit.saturating_add(1));
         let place = &service.keys.place;
         let item = |id: &Uuid| json!({ "KeyId": id.to_string(), "KeyArn": place.key_arn(*id) });
@@ -182,23 +262,13 @@ impl ListKeys {
     }
 }
 
-impl Input for ListKeys {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
-    }
-}
-
 fn metadata(place: &Place, key: &Key) -> Value {
-    json!({
+    let mut metadata = json!({
         "AWSAccountId": place.account,
         "KeyId": key.id.to_string(),
         "Arn": place.key_arn(key.id),
         "CreationDate": seconds(key.created),
-        "Enabled": true,
+        "Enabled": key.state == KeyState::Enabled,
         "Description": key.description,
         "KeyUsage": key.usage.name(),
         "KeyState": key.state.name(),
@@ -206,8 +276,16 @@ fn metadata(place: &Place, key: &Key) -> Value {
         "KeyManager": "CUSTOMER",
         "CustomerMasterKeySpec": key.spec.name(),
         "KeySpec": key.spec.name(),
-        "EncryptionAlgorithms": ["SYMMETRIC_DEFAULT"],
+        key.usage.algorithms_member(): key.algorithms(),
         "MultiRegion": false,
-        "CurrentKeyMaterialId": key.current_material().map(|material| material.id().to_string()),
-    })
+    });
+    if let (Some(material), Some(members)) = (key.current_material(), metadata.as_object_mut()) {
+        members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
+    }
+    if let (KeyState::PendingDeletion { deletion }, Some(members)) =
+        (key.state, metadata.as_object_mut())
+    {
+        members.insert("DeletionDate".into(), seconds(deletion));
+    }
+    metadata
 }

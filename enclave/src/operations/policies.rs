@@ -1,7 +1,7 @@
-//! PutKeyPolicy, GetKeyPolicy.
+//! PutKeyPolicy, GetKeyPolicy, ListKeyPolicies.
 
-use super::{KEY_ID, POLICY};
-use crate::api::{ApiError, Fields, Input, Pattern, Subject, Text};
+use super::{Input, KEY_ID, POLICY, limit, offset, page_from};
+use crate::api::{ApiError, Facts, Fields, Pattern, Subject, Text};
 use crate::authorize::Permit;
 use crate::service::Service;
 use serde_json::{Value, json};
@@ -37,8 +37,8 @@ pub(crate) struct PutKeyPolicy {
     bypass_lockout_check: bool,
 }
 
-impl PutKeyPolicy {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for PutKeyPolicy {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             name: policy_name(fields)?,
@@ -47,11 +47,7 @@ impl PutKeyPolicy {
         })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let policy = permit.new_policy(
             service,
@@ -63,19 +59,14 @@ impl PutKeyPolicy {
         service.keys.put_policy(held.key.id, &policy).await?;
         Ok(json!({}))
     }
-}
 
-impl Input for PutKeyPolicy {
     fn check(&self) -> Result<(), ApiError> {
         check_name(&self.name)
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
-    }
-
-    fn parameters(&self) -> Vec<(&'static str, String)> {
-        vec![("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check.to_string())]
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+            .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
     }
 }
 
@@ -84,23 +75,42 @@ pub(crate) struct GetKeyPolicy {
     name: String,
 }
 
-impl GetKeyPolicy {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for GetKeyPolicy {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)?, name: policy_name(fields)? })
     }
 
-    pub(crate) fn perform(self, permit: Permit) -> Result<Value, ApiError> {
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         Ok(json!({ "Policy": held.policy.document(), "PolicyName": DEFAULT }))
     }
-}
 
-impl Input for GetKeyPolicy {
     fn check(&self) -> Result<(), ApiError> {
         check_name(&self.name)
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Named(&self.key_id)
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+}
+
+pub(crate) struct ListKeyPolicies {
+    key_id: String,
+    offset: usize,
+    limit: usize,
+}
+
+impl Input for ListKeyPolicies {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let key_id = fields.required_text("KeyId", KEY_ID)?;
+        Ok(Self { key_id, offset: offset(fields)?, limit: limit(fields, 100, 1000)? })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, _: &Service, _: Permit) -> Result<Value, ApiError> {
+        Ok(page_from([DEFAULT], self.offset, self.limit, "PolicyNames", |name| json!(name)))
     }
 }

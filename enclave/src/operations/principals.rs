@@ -1,8 +1,8 @@
 //! CreatePrincipal, DeletePrincipal, ListPrincipals: Sekisho's own, after IAM's users.
 
 use super::tags::read_tags;
-use super::{MARKER, page, seconds, tags};
-use crate::api::{AccountResource, ApiError, Fields, Input, Pattern, Subject, Text};
+use super::{Input, MARKER, limit, page, seconds, tags};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Pattern, Text};
 use crate::authorize::Permit;
 use crate::principals::Principal;
 use crate::principals::store::ChangeError;
@@ -18,6 +18,9 @@ pub(super) const PRINCIPAL_NAME: Text = Text {
         allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter),
     }),
 };
+/// IAM's default page and largest page of users, the latter less what one answer should hold.
+const DEFAULT_LIMIT: i64 = 100;
+const MAX_LIMIT: i64 = 1000;
 pub(super) const NAME: &str = "PrincipalName";
 
 pub(crate) struct CreatePrincipal {
@@ -25,17 +28,13 @@ pub(crate) struct CreatePrincipal {
     tags: Vec<(String, String)>,
 }
 
-impl CreatePrincipal {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for CreatePrincipal {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let name = fields.required_text(NAME, PRINCIPAL_NAME)?;
         Ok(Self { name, tags: read_tags(fields)? })
     }
 
-    pub(crate) async fn perform(
-        self,
-        service: &Service,
-        permit: Permit,
-    ) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let Self { name, tags } = self;
         let principal = Principal { name, created: permit.time(), tags, keys: Vec::new() };
         let answer = json!({ "Principal": description(service, &principal) });
@@ -44,19 +43,13 @@ impl CreatePrincipal {
         created.map_err(|error| refusal(error, &name))?;
         Ok(answer)
     }
-}
 
-impl Input for CreatePrincipal {
     fn check(&self) -> Result<(), ApiError> {
         tags::check(&self.tags)
     }
 
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name))
     }
 }
 
@@ -64,25 +57,19 @@ pub(crate) struct DeletePrincipal {
     name: String,
 }
 
-impl DeletePrincipal {
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+impl Input for DeletePrincipal {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self { name: fields.required_text(NAME, PRINCIPAL_NAME)? })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let deleted = service.credentials.principals.delete(&self.name).await;
         deleted.map_err(|error| refusal(error, &self.name))?;
         Ok(json!({}))
     }
-}
 
-impl Input for DeletePrincipal {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Principal(&self.name))
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Principal(&self.name))
     }
 }
 
@@ -91,18 +78,15 @@ pub(crate) struct ListPrincipals {
     after: Option<String>,
 }
 
-impl ListPrincipals {
-    /// IAM's default page and largest page of users, the latter less what one answer should hold.
-    const DEFAULT_LIMIT: i64 = 100;
-    const MAX_LIMIT: i64 = 1000;
-
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let limit = fields.integer("Limit", 1, Self::MAX_LIMIT)?.unwrap_or(Self::DEFAULT_LIMIT);
-        let limit = usize::try_from(limit).unwrap_or_default();
-        Ok(Self { limit, after: fields.text("Marker", MARKER)? })
+impl Input for ListPrincipals {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            limit: limit(fields, DEFAULT_LIMIT, MAX_LIMIT)?,
+            after: fields.text("Marker", MARKER)?,
+        })
     }
 
-    pub(crate) async fn perform(self, service: &Service) -> Result<Value, ApiError> {
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let principals = &service.credentials.principals;
         let names = principals.names(self.after.as_deref(), self.limit.saturating_add(1));
         let mut found = Vec::with_capacity(names.len());
@@ -118,25 +102,18 @@ impl ListPrincipals {
             |principal| description(service, principal),
         ))
     }
-}
 
-impl Input for ListPrincipals {
-    fn subject(&self) -> Subject<'_> {
-        Subject::Account
-    }
-
-    fn account_resource(&self) -> Option<AccountResource<'_>> {
-        Some(AccountResource::Any)
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
     }
 }
 
 fn description(service: &Service, principal: &Principal) -> Value {
-    let tag = |(name, value): &(String, String)| json!({ "TagKey": name, "TagValue": value });
     json!({
         "PrincipalName": principal.name,
         "Arn": service.keys.place.user_arn(&principal.name),
         "CreateDate": seconds(principal.created),
-        "Tags": principal.tags.iter().map(tag).collect::<Vec<_>>(),
+        "Tags": principal.tags.iter().map(tags::description).collect::<Vec<_>>(),
     })
 }
 

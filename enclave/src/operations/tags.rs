@@ -1,16 +1,31 @@
-//! `Tags` of a key or a principal.
+//! `Tags` of a key or a principal; TagResource, UntagResource, ListResourceTags.
 
-use crate::api::{ApiError, Fields, Text};
+use super::{Input, KEY_ID, change, limit, offset, page_from};
+use crate::api::{ApiError, Facts, Fields, Subject, Text};
+use crate::authorize::Permit;
+use crate::service::Service;
+use serde_json::{Value, json};
 
 /// AWS's quota of tags for one resource.
 const MAX_TAGS: usize = 50;
+/// `TagKeyType` and `TagValueType` of AWS's service model.
+const TAG_KEY: Text = Text::length(1, 128);
+const TAG_VALUE: Text = Text::length(0, 256);
 
 /// Reads the member `Tags`; sorted by name.
 pub(super) fn read_tags(fields: &mut Fields) -> Result<Vec<(String, String)>, ApiError> {
+    let tags = fields.structures("Tags", MAX_TAGS)?.unwrap_or_default();
+    tags_of(fields, tags)
+}
+
+fn tags_of(
+    fields: &mut Fields,
+    structures: Vec<Fields>,
+) -> Result<Vec<(String, String)>, ApiError> {
     let mut tags = Vec::new();
-    for (at, mut tag) in fields.structures("Tags", MAX_TAGS)?.into_iter().enumerate() {
-        let name = tag.required_text("TagKey", Text::length(1, 128))?;
-        let value = tag.required_text("TagValue", Text::length(0, 256))?;
+    for (at, mut tag) in structures.into_iter().enumerate() {
+        let name = tag.required_text("TagKey", TAG_KEY)?;
+        let value = tag.required_text("TagValue", TAG_VALUE)?;
         fields.absorb(&format!("tags.{}.member", at.saturating_add(1)), tag);
         tags.push((name, value));
     }
@@ -20,11 +35,112 @@ pub(super) fn read_tags(fields: &mut Fields) -> Result<Vec<(String, String)>, Ap
 
 /// Names are unique and not AWS's own.
 pub(super) fn check(tags: &[(String, String)]) -> Result<(), ApiError> {
-    if tags.iter().any(|(name, _)| name.starts_with("aws:")) {
-        return Err(ApiError::Tag("Tag keys beginning with 'aws:' are reserved".into()));
-    }
+    check_reserved(tags.iter().map(|(name, _)| name))?;
     if tags.iter().zip(tags.iter().skip(1)).any(|(one, next)| one.0 == next.0) {
         return Err(ApiError::Tag("Duplicate tag keys".into()));
     }
     Ok(())
+}
+
+fn check_reserved<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), ApiError> {
+    if names.any(|name| name.starts_with("aws:")) {
+        return Err(ApiError::Tag("Tag keys beginning with 'aws:' are reserved".into()));
+    }
+    Ok(())
+}
+
+pub(super) fn description((name, value): &(String, String)) -> Value {
+    json!({ "TagKey": name, "TagValue": value })
+}
+
+pub(crate) struct TagResource {
+    key_id: String,
+    tags: Vec<(String, String)>,
+}
+
+impl Input for TagResource {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let key_id = fields.required_text("KeyId", KEY_ID)?;
+        let tags = fields.structures("Tags", MAX_TAGS)?;
+        let tags = fields.required("Tags", tags);
+        Ok(Self { key_id, tags: tags_of(fields, tags)? })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        check(&self.tags)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let Self { tags, .. } = self;
+        change(service, &permit, |key| {
+            key.tags.retain(|(name, _)| !tags.iter().any(|(new, _)| new == name));
+            key.tags.extend(tags);
+            key.tags.sort();
+            if key.tags.len() > MAX_TAGS {
+                return Err(ApiError::LimitExceeded("Too many tags".into()));
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(json!({}))
+    }
+}
+
+pub(crate) struct UntagResource {
+    key_id: String,
+    names: Vec<String>,
+}
+
+impl Input for UntagResource {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let names = fields.texts("TagKeys", MAX_TAGS, TAG_KEY)?;
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            names: fields.required("TagKeys", names),
+        })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        check_reserved(self.names.iter())
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        change(service, &permit, |key| {
+            key.tags.retain(|(name, _)| !self.names.contains(name));
+            Ok(())
+        })
+        .await?;
+        Ok(json!({}))
+    }
+}
+
+pub(crate) struct ListResourceTags {
+    key_id: String,
+    offset: usize,
+    limit: usize,
+}
+
+impl Input for ListResourceTags {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let key_id = fields.required_text("KeyId", KEY_ID)?;
+        // AWS's largest page, and its default.
+        Ok(Self { key_id, offset: offset(fields)?, limit: limit(fields, 50, 50)? })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let tags = permit.key()?.key.tags.iter();
+        Ok(page_from(tags, self.offset, self.limit, "Tags", |tag| description(tag)))
+    }
 }

@@ -1,8 +1,9 @@
 //! The worker's parsers of hostile bytes, each by itself, for fuzzing.
 
-use crate::api::{Action, Operation};
+use crate::api::Operation;
 use crate::http;
 use crate::keys::ciphertext::CiphertextBlob;
+use crate::operations::Action;
 use crate::secret::{RootKey, Subkeys};
 use crate::signature::{Claim, SignedRequest};
 use crate::storage::journal::{self, Cadence, Journal};
@@ -24,10 +25,9 @@ pub fn action(target: &str, body: &[u8]) -> bool {
     let Ok(operation) = Operation::from_target(target) else { return false };
     let Ok(action) = Action::parse(operation, body) else { return false };
     // What is told of an input before it is allowed.
-    let parameters = action.parameters();
-    assert!(parameters.is_sorted(), "policies are promised an order");
-    let _ = (action.subject(), action.account_resource(), action.dry_run());
-    let context = action.encryption_context().map_or(0, |context| context.iter().count());
+    let facts = action.facts();
+    assert!(facts.parameters.is_sorted(), "policies are promised an order");
+    let context = facts.encryption_context.map_or(0, |context| context.iter().count());
     context <= body.len()
 }
 

@@ -27,6 +27,9 @@ pub(crate) enum RecordId {
     Principal(String),
     /// Which principal an access key belongs to, by the key's id.
     AccessKey(String),
+    /// Something is to be done with a key at a time, in milliseconds since 1970. It has no content:
+    /// the key's own record says what.
+    Due { time: u64, key: Uuid },
 }
 
 impl RecordId {
@@ -42,6 +45,9 @@ impl RecordId {
             }
             Self::Principal(name) => [b"u", name.as_bytes()].concat(),
             Self::AccessKey(id) => [b"i", id.as_bytes()].concat(),
+            Self::Due { time, key } => {
+                [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
+            }
         }
     }
 

@@ -1,0 +1,148 @@
+//! The operations: their names, for callers and for policies, and the key state each needs.
+
+use super::ApiError;
+
+/// Hands the table of operations to the macro `$then`, by service: the service's name in policies,
+/// whether it is Sekisho's own, the prefix of `X-Amz-Target`, and each operation with the state that
+/// it needs its key to be in (AWS, "Key states of AWS KMS keys").
+macro_rules! for_each_operation {
+    ($then:ident) => {
+        $then! {
+            "kms" false "TrentService." {
+                CancelKeyDeletion: PendingDeletion,
+                ConnectCustomKeyStore: Any,
+                CreateAlias: NotPendingDeletion,
+                CreateCustomKeyStore: Any,
+                CreateKey: Any,
+                Decrypt: Enabled,
+                DeleteAlias: Any,
+                DeleteCustomKeyStore: Any,
+                DeriveSharedSecret: Enabled,
+                DescribeCustomKeyStores: Any,
+                DescribeKey: Any,
+                DisableKey: NotPendingDeletion,
+                DisableKeyRotation: Enabled,
+                DisconnectCustomKeyStore: Any,
+                EnableKey: NotPendingDeletion,
+                EnableKeyRotation: Enabled,
+                Encrypt: Enabled,
+                GenerateDataKey: Enabled,
+                GenerateDataKeyPair: Enabled,
+                GenerateDataKeyPairWithoutPlaintext: Enabled,
+                GenerateDataKeyWithoutPlaintext: Enabled,
+                GenerateMac: Enabled,
+                GenerateRandom: Any,
+                GetKeyPolicy: Any,
+                GetKeyRotationStatus: Any,
+                GetPublicKey: NotPendingDeletion,
+                ListAliases: Any,
+                ListKeyPolicies: Any,
+                ListKeyRotations: Any,
+                ListKeys: Any,
+                ListResourceTags: Any,
+                PutKeyPolicy: Any,
+                ReEncrypt: Enabled,
+                RotateKeyOnDemand: Enabled,
+                ScheduleKeyDeletion: NotPendingDeletion,
+                Sign: Enabled,
+                TagResource: NotPendingDeletion,
+                UntagResource: NotPendingDeletion,
+                UpdateAlias: Any,
+                UpdateCustomKeyStore: Any,
+                UpdateKeyDescription: NotPendingDeletion,
+                Verify: Enabled,
+                VerifyMac: Enabled,
+            }
+            "sekisho" true "Sekisho." {
+                CreateAccessKey: Any,
+                CreatePrincipal: Any,
+                CreateSession: Any,
+                DeleteAccessKey: Any,
+                DeletePrincipal: Any,
+                ListAccessKeys: Any,
+                ListPrincipals: Any,
+                UpdateAccessKey: Any,
+            }
+        }
+    };
+}
+pub(crate) use for_each_operation;
+
+macro_rules! declare {
+    ($($service:literal $is_own:literal $target:literal {
+        $($name:ident: $state:ident),+ $(,)?
+    })+) => {
+        /// The operations of the API, named by the request's `X-Amz-Target`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation {
+            $($($name,)+)+
+        }
+
+        impl Operation {
+            /// AWS's name.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $($(Self::$name => stringify!($name),)+)+ }
+            }
+
+            /// The name that policies use.
+            pub(crate) fn iam_action(self) -> &'static str {
+                match self { $($(Self::$name => concat!($service, ":", stringify!($name)),)+)+ }
+            }
+
+            /// Whether it is Sekisho's own, beyond the API of AWS KMS.
+            pub(crate) fn is_own(self) -> bool {
+                match self { $($(Self::$name => $is_own,)+)+ }
+            }
+
+            /// The state that its key has to be in.
+            pub(crate) fn needed_state(self) -> NeededState {
+                match self { $($(Self::$name => NeededState::$state,)+)+ }
+            }
+
+            /// Reads the value of `X-Amz-Target`.
+            pub(crate) fn from_target(target: &str) -> Result<Self, ApiError> {
+                match target {
+                    $($(concat!($target, stringify!($name)) => Ok(Self::$name),)+)+
+                    _ => Err(ApiError::UnknownOperation),
+                }
+            }
+        }
+    };
+}
+
+for_each_operation!(declare);
+
+/// A row of AWS's table of key states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NeededState {
+    Any,
+    NotPendingDeletion,
+    Enabled,
+    PendingDeletion,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_named_as_aws_names_them() {
+        let operation = Operation::from_target("TrentService.GenerateDataKey").unwrap();
+        assert_eq!(operation, Operation::GenerateDataKey);
+        assert_eq!(operation.iam_action(), "kms:GenerateDataKey");
+        let own = Operation::from_target("Sekisho.CreatePrincipal").unwrap();
+        assert_eq!((own.iam_action(), own.is_own()), ("sekisho:CreatePrincipal", true));
+        assert!(!operation.is_own());
+        for target in [
+            "Sekisho.Decrypt",
+            "TrentService.CreatePrincipal",
+            "",
+            "Decrypt",
+            "TrentService.decrypt",
+            "TrentService.Decrypt ",
+            "X.Decrypt",
+        ] {
+            assert!(Operation::from_target(target).is_err(), "{target}");
+        }
+    }
+}

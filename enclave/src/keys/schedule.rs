@@ -1,0 +1,89 @@
+//! What time does to keys: a key whose pending window is over is deleted, one whose rotation period
+//! is over gets new material.
+//!
+//! For each key that waits for a time the journal has a record named by this time, written in the
+//! same entry as the key. What is next is therefore known from the journal's index, after a restart
+//! as before. What is done and the end of its record are one entry: it is done exactly once.
+
+use super::Key;
+use super::state::KeyState;
+use super::store::{HeldKey, KeyStore, StoreFault, key_write};
+use crate::storage::journal::Write;
+use crate::storage::record::RecordId;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// Something that was done because its time had come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Deleted { arn: String },
+    Rotated { arn: String },
+}
+
+impl KeyStore {
+    /// When something is to be done next; milliseconds since 1970.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.first_due().map(|(time, _)| time)
+    }
+
+    /// Until the time of [`KeyStore::next_due`] may be another.
+    pub(crate) async fn rescheduled(&self) {
+        self.rescheduled.notified().await;
+    }
+
+    /// Does the one thing that has waited longest, if its time has come at `now`.
+    pub(crate) async fn do_next_due(&self, now: u64) -> Result<Option<Done>, StoreFault> {
+        let writer = self.journal.writer().await?;
+        let Some((time, id)) = self.first_due().filter(|(time, _)| *time <= now) else {
+            return Ok(None);
+        };
+        let held = self.by_id(id).await?.filter(|held| held.key.due() == Some(time));
+        let held = held.ok_or(StoreFault::Inconsistent)?;
+        let (writes, done) = due(&held, now)?;
+        writer.commit(writes).await?;
+        Ok(Some(done))
+    }
+
+    fn first_due(&self) -> Option<(u64, Uuid)> {
+        let is_due = |id: &RecordId| matches!(id, RecordId::Due { .. });
+        let first = RecordId::Due { time: 0, key: Uuid::nil() };
+        match self.journal.ids(&first, 1, is_due).pop() {
+            Some(RecordId::Due { time, key }) => Some((time, key)),
+            _ => None,
+        }
+    }
+}
+
+/// What time does to a key.
+fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
+    match held.key.state {
+        KeyState::PendingDeletion { .. } => {
+            let gone = |id| Write { id, plaintext: None };
+            let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
+            let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
+            let all = aliases.chain(of_key).chain([RecordId::Key(held.key.id)]);
+            let writes = all.map(gone).collect();
+            Ok((writes, Done::Deleted { arn: held.arn.clone() }))
+        }
+        KeyState::Enabled => {
+            let mut key = held.key.clone();
+            key.rotate_automatically(now)?;
+            let mut writes = due_writes(&held.key, &key);
+            writes.push(key_write(&key, &held.policy, &held.aliases)?);
+            Ok((writes, Done::Rotated { arn: held.arn.clone() }))
+        }
+        KeyState::Disabled => Err(StoreFault::Inconsistent),
+    }
+}
+
+/// What a change of a key changes of the times that something is due.
+pub(super) fn due_writes(before: &Key, after: &Key) -> Vec<Write> {
+    if before.due() == after.due() {
+        return Vec::new();
+    }
+    let record = |time| RecordId::Due { time, key: before.id };
+    let ended = before.due().map(|time| Write { id: record(time), plaintext: None });
+    let begun =
+        after.due().map(|time| Write { id: record(time), plaintext: Some(Zeroizing::default()) });
+    ended.into_iter().chain(begun).collect()
+}

@@ -1,0 +1,143 @@
+//! Key specs, key usages, and which algorithms go with which pair of them (AWS KMS Developer Guide,
+//! "Key spec reference").
+
+use serde::{Deserialize, Serialize};
+
+/// AWS KMS `KeySpec`, as far as this version makes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeySpec {
+    SymmetricDefault,
+    Hmac224,
+    Hmac256,
+    Hmac384,
+    Hmac512,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    EccNistP256,
+    EccNistP384,
+    EccNistP521,
+    EccSecgP256k1,
+}
+
+/// AWS KMS `KeyUsage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum KeyUsage {
+    EncryptDecrypt,
+    SignVerify,
+    GenerateVerifyMac,
+    KeyAgreement,
+}
+
+/// What AWS calls the type of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyType {
+    Symmetric,
+    Hmac,
+    Asymmetric,
+}
+
+/// `EncryptionAlgorithm` of symmetric keys.
+pub(crate) const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+const RSA_ENCRYPTION: &[&str] = &["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"];
+const RSA_SIGNING: &[&str] = &[
+    "RSASSA_PKCS1_V1_5_SHA_256",
+    "RSASSA_PKCS1_V1_5_SHA_384",
+    "RSASSA_PKCS1_V1_5_SHA_512",
+    "RSASSA_PSS_SHA_256",
+    "RSASSA_PSS_SHA_384",
+    "RSASSA_PSS_SHA_512",
+];
+
+impl KeySpec {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::SymmetricDefault,
+        Self::Hmac224,
+        Self::Hmac256,
+        Self::Hmac384,
+        Self::Hmac512,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+        Self::EccNistP256,
+        Self::EccNistP384,
+        Self::EccNistP521,
+        Self::EccSecgP256k1,
+    ];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|spec| spec.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SymmetricDefault => "SYMMETRIC_DEFAULT",
+            Self::Hmac224 => "HMAC_224",
+            Self::Hmac256 => "HMAC_256",
+            Self::Hmac384 => "HMAC_384",
+            Self::Hmac512 => "HMAC_512",
+            Self::Rsa2048 => "RSA_2048",
+            Self::Rsa3072 => "RSA_3072",
+            Self::Rsa4096 => "RSA_4096",
+            Self::EccNistP256 => "ECC_NIST_P256",
+            Self::EccNistP384 => "ECC_NIST_P384",
+            Self::EccNistP521 => "ECC_NIST_P521",
+            Self::EccSecgP256k1 => "ECC_SECG_P256K1",
+        }
+    }
+
+    pub(crate) fn key_type(self) -> KeyType {
+        match self {
+            Self::SymmetricDefault => KeyType::Symmetric,
+            Self::Hmac224 | Self::Hmac256 | Self::Hmac384 | Self::Hmac512 => KeyType::Hmac,
+            _ => KeyType::Asymmetric,
+        }
+    }
+
+    /// The algorithms of a key of this spec and usage; none where the two do not go together.
+    pub(crate) fn algorithms(self, usage: KeyUsage) -> &'static [&'static str] {
+        use KeyUsage::{EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
+        match (self, usage) {
+            (Self::SymmetricDefault, EncryptDecrypt) => &[SYMMETRIC_DEFAULT],
+            (Self::Hmac224, GenerateVerifyMac) => &["HMAC_SHA_224"],
+            (Self::Hmac256, GenerateVerifyMac) => &["HMAC_SHA_256"],
+            (Self::Hmac384, GenerateVerifyMac) => &["HMAC_SHA_384"],
+            (Self::Hmac512, GenerateVerifyMac) => &["HMAC_SHA_512"],
+            (Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096, EncryptDecrypt) => RSA_ENCRYPTION,
+            (Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096, SignVerify) => RSA_SIGNING,
+            (Self::EccNistP256 | Self::EccSecgP256k1, SignVerify) => &["ECDSA_SHA_256"],
+            (Self::EccNistP384, SignVerify) => &["ECDSA_SHA_384"],
+            (Self::EccNistP521, SignVerify) => &["ECDSA_SHA_512"],
+            (Self::EccNistP256 | Self::EccNistP384 | Self::EccNistP521, KeyAgreement) => &["ECDH"],
+            _ => &[],
+        }
+    }
+}
+
+impl KeyUsage {
+    const ALL: [Self; 4] =
+        [Self::EncryptDecrypt, Self::SignVerify, Self::GenerateVerifyMac, Self::KeyAgreement];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|usage| usage.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::EncryptDecrypt => "ENCRYPT_DECRYPT",
+            Self::SignVerify => "SIGN_VERIFY",
+            Self::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
+            Self::KeyAgreement => "KEY_AGREEMENT",
+        }
+    }
+
+    /// The member in which answers list the key's algorithms.
+    pub(crate) fn algorithms_member(self) -> &'static str {
+        match self {
+            Self::EncryptDecrypt => "EncryptionAlgorithms",
+            Self::SignVerify => "SigningAlgorithms",
+            Self::GenerateVerifyMac => "MacAlgorithms",
+            Self::KeyAgreement => "KeyAgreementAlgorithms",
+        }
+    }
+}

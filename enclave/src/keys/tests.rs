@@ -1,0 +1,168 @@
+//! What holds for keys over time and over restarts, one test for each rule.
+
+use super::Key;
+use super::arn::Place;
+use super::material::{KeyMaterial, RotationType};
+use super::policy::{Modules, default_document};
+use super::rotation::{DAY, Rotation};
+use super::schedule::Done;
+use super::state::KeyState;
+use super::store::{KeyStore, StoreFault};
+use crate::secret::{RootKey, Subkeys};
+use crate::storage::journal::{Cadence, Journal};
+use crate::storage::opponent::Opponent;
+use sekisho_policy_engine::{Engine, Limits};
+use std::sync::{Arc, OnceLock};
+use uuid::Uuid;
+
+fn modules() -> Modules {
+    // Compiling takes seconds.
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    Modules::stock(ENGINE.get_or_init(|| Engine::new(Limits::default()).unwrap())).unwrap()
+}
+
+async fn open(opponent: &Opponent) -> KeyStore {
+    let keys = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal;
+    let journal = Journal::open(opponent.client(), keys, Cadence::DEFAULT).await.unwrap();
+    let place = Place { region: "eu-central-1".into(), account: "111122223333".into() };
+    let modules = modules();
+    let default = modules.configure(&default_document(&place.root_arn())).unwrap();
+    KeyStore::new(Arc::new(journal), modules, place, Arc::new(default))
+}
+
+async fn make(store: &KeyStore) -> Uuid {
+    let material = KeyMaterial::generate(0).unwrap();
+    let key = Key::symmetric(Uuid::new_v4(), 0, String::new(), Vec::new(), material);
+    let document = default_document(&store.place.root_arn());
+    let policy = store.modules.configure(&document).unwrap();
+    store.create(key, policy).await.unwrap().key.id
+}
+
+async fn set(store: &KeyStore, id: Uuid, state: KeyState) {
+    let set = |key: &mut Key| {
+        key.state = state;
+        Ok::<_, StoreFault>(())
+    };
+    store.change(id, set).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_goes_with_its_aliases_when_its_window_ends_and_only_once() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (going, staying) = (make(&store).await, make(&store).await);
+    store.create_alias("alias/going", going, 1).await.unwrap();
+    store.create_alias("alias/staying", staying, 1).await.unwrap();
+    set(&store, going, KeyState::PendingDeletion { deletion: 1000 }).await;
+    assert_eq!(store.next_due(), Some(1000));
+    assert_eq!(store.do_next_due(999).await.unwrap(), None);
+    drop(store);
+
+    // The window ended while nothing ran.
+    let store = open(&opponent).await;
+    assert!(store.by_id(going).await.unwrap().is_some());
+    let arn = store.place.key_arn(going);
+    assert_eq!(store.do_next_due(5000).await.unwrap(), Some(Done::Deleted { arn }));
+    assert_eq!(store.do_next_due(5000).await.unwrap(), None);
+    for store in [store, open(&opponent).await] {
+        assert_eq!(store.next_due(), None);
+        assert!(store.by_id(going).await.unwrap().is_none());
+        assert!(store.alias("alias/going").await.unwrap().is_none());
+        assert_eq!(store.key_ids(None, 9), [staying]);
+        assert_eq!(store.alias_names(None, 9), ["alias/staying"]);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_deletion_never_comes() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    set(&store, id, KeyState::PendingDeletion { deletion: 1000 }).await;
+    set(&store, id, KeyState::Disabled).await;
+    for store in [store, open(&opponent).await] {
+        assert_eq!(store.next_due(), None);
+        assert_eq!(store.do_next_due(u64::MAX).await.unwrap(), None);
+        assert_eq!(store.by_id(id).await.unwrap().unwrap().key.state, KeyState::Disabled);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_answer_was_lost_is_not_done_again() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    set(&store, id, KeyState::PendingDeletion { deletion: 1000 }).await;
+    opponent.held().swallow_answer = true;
+    assert!(store.do_next_due(1000).await.is_err());
+    assert_eq!(store.do_next_due(1000).await.unwrap(), None);
+    assert!(store.by_id(id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_due_first_is_done_first() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    for deletion in [3000, 1000, 2000] {
+        let id = make(&store).await;
+        set(&store, id, KeyState::PendingDeletion { deletion }).await;
+    }
+    for left in [Some(2000), Some(3000), None] {
+        assert!(store.do_next_due(9000).await.unwrap().is_some());
+        assert_eq!(store.next_due(), left);
+    }
+}
+
+async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {
+    let on = |key: &mut Key| {
+        key.rotation = Some(Rotation::every(90, now));
+        Ok::<_, StoreFault>(())
+    };
+    store.change(id, on).await.unwrap();
+}
+
+async fn materials(store: &KeyStore, id: Uuid) -> Vec<String> {
+    let held = store.by_id(id).await.unwrap().unwrap();
+    held.key.materials().iter().map(|material| material.id().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_key_rotates_by_itself_and_keeps_its_old_material() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    rotate_every_90_days(&store, id, 0).await;
+    let before = materials(&store, id).await;
+    assert_eq!(store.next_due(), Some(90 * DAY));
+    assert_eq!(store.do_next_due(90 * DAY - 1).await.unwrap(), None);
+    drop(store);
+
+    let store = open(&opponent).await;
+    let arn = store.place.key_arn(id);
+    let late = 90 * DAY + 5;
+    assert_eq!(store.do_next_due(late).await.unwrap(), Some(Done::Rotated { arn }));
+    assert_eq!(store.do_next_due(late).await.unwrap(), None);
+    assert_eq!(store.next_due(), Some(180 * DAY));
+    let after = materials(&store, id).await;
+    assert_eq!((after.len(), &after[0]), (2, &before[0]));
+    let restarted = open(&opponent).await;
+    assert_eq!(materials(&restarted, id).await, after);
+    let held = restarted.by_id(id).await.unwrap().unwrap();
+    assert_eq!(held.key.materials()[1].rotation, Some(RotationType::Automatic));
+    assert_eq!(held.key.materials()[1].created, late);
+}
+
+#[tokio::test]
+async fn a_disabled_key_rotates_when_it_is_enabled_again() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = make(&store).await;
+    rotate_every_90_days(&store, id, 0).await;
+    set(&store, id, KeyState::Disabled).await;
+    assert_eq!(store.do_next_due(100 * DAY).await.unwrap(), None);
+    set(&store, id, KeyState::Enabled).await;
+    assert!(store.do_next_due(300 * DAY).await.unwrap().is_some());
+    // Once, however many periods went by.
+    assert_eq!(store.next_due(), Some(390 * DAY));
+    assert_eq!(materials(&store, id).await.len(), 2);
+}

@@ -1,0 +1,287 @@
+//! Encrypt, Decrypt, ReEncrypt.
+
+use super::{Input, KEY_ID, MAX_CIPHERTEXT, MAX_PLAINTEXT, suits};
+use crate::api::{ApiError, Facts, Fields, Options, Recipient, Second, Subject};
+use crate::authorize::Permit;
+use crate::keys::ciphertext::{self, CiphertextBlob};
+use crate::keys::context::EncryptionContext;
+use crate::keys::material::MaterialId;
+use crate::keys::pair::PairError;
+use crate::keys::spec::{KeyUsage, SYMMETRIC_DEFAULT};
+use crate::keys::store::HeldKey;
+use crate::service::Service;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// `EncryptionAlgorithmSpec` of AWS's service model.
+const ALGORITHMS: &[&str] =
+    &[SYMMETRIC_DEFAULT, "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
+/// The parameter's name, for callers and for policies.
+const ALGORITHM: &str = "EncryptionAlgorithm";
+
+fn algorithm(fields: &mut Fields, name: &str) -> Result<&'static str, ApiError> {
+    Ok(fields.choice(name, ALGORITHMS)?.unwrap_or(SYMMETRIC_DEFAULT))
+}
+
+/// What an asymmetric algorithm lacks and what it needs.
+fn check_algorithm(
+    algorithm: &str,
+    context: &EncryptionContext,
+    key_id: Option<&str>,
+) -> Result<(), ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        return Ok(());
+    }
+    let refuse = |text: &str| Err(ApiError::Validation(text.into()));
+    if context.iter().next().is_some() {
+        return refuse("An encryption context is not supported with an asymmetric algorithm.");
+    }
+    if key_id.is_none() {
+        return refuse("The key ID is required with an asymmetric algorithm.");
+    }
+    Ok(())
+}
+
+/// Only a ciphertext of ours says by itself which key it is of.
+fn subject<'a>(algorithm: &str, blob: &'a [u8], key_id: Option<&'a str>) -> Subject<'a> {
+    match key_id {
+        Some(key_id) if algorithm != SYMMETRIC_DEFAULT => Subject::Named(key_id),
+        _ => Subject::Ciphertext { blob, key_id },
+    }
+}
+
+pub(crate) struct Encrypt {
+    key_id: String,
+    plaintext: Zeroizing<Vec<u8>>,
+    context: EncryptionContext,
+    algorithm: &'static str,
+    options: Options,
+}
+
+impl Input for Encrypt {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            plaintext: fields.required_blob("Plaintext", 1, MAX_PLAINTEXT)?,
+            context: fields.encryption_context("EncryptionContext")?,
+            algorithm: algorithm(fields, ALGORITHM)?,
+            options: fields.options()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        check_algorithm(self.algorithm, &self.context, Some(&self.key_id))
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Named(&self.key_id))
+            .context(&self.context)
+            .options(&self.options)
+            .parameter(ALGORITHM, self.algorithm)
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, self.algorithm)
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let held = permit.key()?;
+        let (blob, _) = seal(held, self.algorithm, &self.context, &self.plaintext)?;
+        Ok(json!({
+            "CiphertextBlob": BASE64.encode(blob),
+            "KeyId": held.arn,
+            ALGORITHM: self.algorithm,
+        }))
+    }
+}
+
+pub(crate) struct Decrypt {
+    blob: Zeroizing<Vec<u8>>,
+    key_id: Option<String>,
+    context: EncryptionContext,
+    algorithm: &'static str,
+    recipient: Option<Recipient>,
+    options: Options,
+}
+
+impl Input for Decrypt {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
+            key_id: fields.text("KeyId", KEY_ID)?,
+            context: fields.encryption_context("EncryptionContext")?,
+            algorithm: algorithm(fields, ALGORITHM)?,
+            recipient: Recipient::read(fields)?,
+            options: fields.options()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        check_algorithm(self.algorithm, &self.context, self.key_id.as_deref())
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, self.algorithm)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(subject(self.algorithm, &self.blob, self.key_id.as_deref()))
+            .context(&self.context)
+            .recipient(self.recipient.as_ref())
+            .options(&self.options)
+            .parameter(ALGORITHM, self.algorithm)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let held = permit.key()?;
+        let opened = open(service, held, self.algorithm, self.blob, self.context).await?;
+        let mut answer = json!({ "KeyId": held.arn, ALGORITHM: self.algorithm });
+        name_material(&mut answer, "KeyMaterialId", opened.material);
+        permit.release("Plaintext", &opened.plaintext, &mut answer)?;
+        Ok(answer)
+    }
+}
+
+pub(crate) struct ReEncrypt {
+    blob: Zeroizing<Vec<u8>>,
+    source_key_id: Option<String>,
+    source_context: EncryptionContext,
+    source_algorithm: &'static str,
+    destination_key_id: String,
+    destination_context: EncryptionContext,
+    destination_algorithm: &'static str,
+    options: Options,
+}
+
+const SOURCE_ALGORITHM: &str = "SourceEncryptionAlgorithm";
+const DESTINATION_ALGORITHM: &str = "DestinationEncryptionAlgorithm";
+
+impl Input for ReEncrypt {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
+            source_key_id: fields.text("SourceKeyId", KEY_ID)?,
+            source_context: fields.encryption_context("SourceEncryptionContext")?,
+            source_algorithm: algorithm(fields, SOURCE_ALGORITHM)?,
+            destination_key_id: fields.required_text("DestinationKeyId", KEY_ID)?,
+            destination_context: fields.encryption_context("DestinationEncryptionContext")?,
+            destination_algorithm: algorithm(fields, DESTINATION_ALGORITHM)?,
+            options: fields.options()?,
+        })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        let source = self.source_key_id.as_deref();
+        check_algorithm(self.source_algorithm, &self.source_context, source)?;
+        let destination = Some(self.destination_key_id.as_str());
+        check_algorithm(self.destination_algorithm, &self.destination_context, destination)
+    }
+
+    /// Policies know it as two operations: on the key that decrypts, and on the one that encrypts.
+    fn facts(&self) -> Facts<'_> {
+        let source = self.source_key_id.as_deref();
+        Facts::of(subject(self.source_algorithm, &self.blob, source))
+            .and(Second {
+                subject: Subject::Named(&self.destination_key_id),
+                actions: Some(("kms:ReEncryptFrom", "kms:ReEncryptTo")),
+                encryption_context: Some(&self.destination_context),
+            })
+            .context(&self.source_context)
+            .options(&self.options)
+            .parameter(SOURCE_ALGORITHM, self.source_algorithm)
+            .parameter(DESTINATION_ALGORITHM, self.destination_algorithm)
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        let usage = KeyUsage::EncryptDecrypt;
+        suits(permit, permit.key()?, usage, self.source_algorithm)?;
+        suits(permit, permit.second_key()?, usage, self.destination_algorithm)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let (source, destination) = (permit.key()?, permit.second_key()?);
+        let (from, to) = (self.source_algorithm, self.destination_algorithm);
+        let opened = open(service, source, from, self.blob, self.source_context).await?;
+        let (blob, sealed_by) =
+            seal(destination, to, &self.destination_context, &opened.plaintext)?;
+        let mut answer = json!({
+            "CiphertextBlob": BASE64.encode(blob),
+            "SourceKeyId": source.arn,
+            "KeyId": destination.arn,
+            SOURCE_ALGORITHM: from,
+            DESTINATION_ALGORITHM: to,
+        });
+        name_material(&mut answer, "SourceKeyMaterialId", opened.material);
+        name_material(&mut answer, "DestinationKeyMaterialId", sealed_by);
+        Ok(answer)
+    }
+}
+
+/// Symmetric keys alone have material with a name.
+fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
+    if let (Some(material), Some(members)) = (material, answer.as_object_mut()) {
+        members.insert(member.into(), material.to_string().into());
+    }
+}
+
+struct Opened {
+    plaintext: Zeroizing<Vec<u8>>,
+    material: Option<MaterialId>,
+}
+
+/// Opens a ciphertext: with the material that it names, or with the private key.
+async fn open(
+    service: &Service,
+    held: &Arc<HeldKey>,
+    algorithm: &'static str,
+    blob: Zeroizing<Vec<u8>>,
+    context: EncryptionContext,
+) -> Result<Opened, ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        let blob = CiphertextBlob::parse(&blob).map_err(|_| ApiError::InvalidCiphertext)?;
+        let material = held.key.material(blob.material_id).ok_or(ApiError::InvalidCiphertext)?;
+        let plaintext = blob.open(material, &context).map_err(|_| ApiError::InvalidCiphertext)?;
+        return Ok(Opened { plaintext, material: Some(material.id()) });
+    }
+    let held = held.clone();
+    let decrypt = move || held.pair.as_ref().map(|pair| pair.decrypt(algorithm, &blob));
+    let plaintext = service.computing.using.run(decrypt).await?.ok_or(ApiError::Internal)?;
+    let plaintext = plaintext.map_err(|_| ApiError::InvalidCiphertext)?;
+    Ok(Opened { plaintext, material: None })
+}
+
+/// Seals with the key's current material, or with the public key.
+fn seal(
+    held: &HeldKey,
+    algorithm: &str,
+    context: &EncryptionContext,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, Option<MaterialId>), ApiError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        let (blob, material) = seal_symmetric(held, context, plaintext)?;
+        return Ok((blob, Some(material)));
+    }
+    let pair = held.pair.as_ref().ok_or(ApiError::Internal)?;
+    let blob = pair.encrypt(algorithm, plaintext).map_err(|error| match error {
+        PairError::TooLong { limit } => ApiError::Validation(format!(
+            "Algorithm {algorithm} and key spec {} cannot encrypt data larger than {limit} bytes.",
+            held.key.spec.name()
+        )),
+        PairError::Failed | PairError::OtherKind => ApiError::Internal,
+    })?;
+    Ok((blob, None))
+}
+
+/// Seals with the key's current material.
+pub(super) fn seal_symmetric(
+    held: &HeldKey,
+    context: &EncryptionContext,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, MaterialId), ApiError> {
+    let material = held.key.current_material().ok_or(ApiError::Internal)?;
+    let blob = ciphertext::encrypt(held.key.id, material, context, plaintext)?;
+    Ok((blob, material.id()))
+}

@@ -1,0 +1,207 @@
+//! EnableKeyRotation, DisableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand, ListKeyRotations.
+
+use super::{Input, KEY_ID, change, limit, offset, page_from, seconds};
+use crate::api::{ApiError, Facts, Fields, Subject};
+use crate::authorize::Permit;
+use crate::keys::Key;
+use crate::keys::material::{KeyMaterial, RotationType};
+use crate::keys::rotation::Rotation;
+use crate::keys::spec::KeyType;
+use crate::keys::state::KeyState;
+use crate::service::Service;
+use serde_json::{Value, json};
+
+/// `RotationPeriodInDaysType` of AWS's service model, and AWS's default.
+const PERIOD: (i64, i64) = (90, 2560);
+const DEFAULT_PERIOD: i64 = 365;
+/// AWS's quota of rotations on demand in a key's life.
+const MAX_ON_DEMAND: usize = 25;
+
+pub(crate) struct EnableKeyRotation {
+    key_id: String,
+    /// Days.
+    period: u32,
+}
+
+impl Input for EnableKeyRotation {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let (least, most) = PERIOD;
+        let period = fields.integer("RotationPeriodInDays", least, most)?;
+        let period = u32::try_from(period.unwrap_or(DEFAULT_PERIOD)).unwrap_or_default();
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)?, period })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id)).parameter("RotationPeriodInDays", self.period)
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let rotation = Rotation::every(self.period, permit.time());
+        set_rotation(service, &permit, Some(rotation)).await
+    }
+}
+
+pub(crate) struct DisableKeyRotation {
+    key_id: String,
+}
+
+impl Input for DisableKeyRotation {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)? })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        set_rotation(service, &permit, None).await
+    }
+}
+
+/// Only symmetric encryption keys rotate.
+fn rotates(permit: &Permit) -> Result<(), ApiError> {
+    let held = permit.key()?;
+    if held.key.spec.key_type() == KeyType::Symmetric {
+        return Ok(());
+    }
+    let spec = held.key.spec.name();
+    Err(ApiError::UnsupportedOperation(format!(
+        "{} key spec is {spec} which is not valid for {}.",
+        held.arn,
+        permit.operation().name()
+    )))
+}
+
+async fn set_rotation(
+    service: &Service,
+    permit: &Permit,
+    rotation: Option<Rotation>,
+) -> Result<Value, ApiError> {
+    let set = |key: &mut Key| {
+        key.rotation = rotation;
+        Ok(())
+    };
+    change(service, permit, set).await?;
+    Ok(json!({}))
+}
+
+pub(crate) struct GetKeyRotationStatus {
+    key_id: String,
+}
+
+impl Input for GetKeyRotationStatus {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)? })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let held = permit.key()?;
+        let pending = matches!(held.key.state, KeyState::PendingDeletion { .. });
+        let rotation = held.key.rotation.filter(|_| !pending);
+        let mut answer = json!({ "KeyId": held.arn, "KeyRotationEnabled": rotation.is_some() });
+        if let (Some(rotation), Some(members)) = (rotation, answer.as_object_mut()) {
+            members.insert("RotationPeriodInDays".into(), rotation.period.into());
+            members.insert("NextRotationDate".into(), seconds(rotation.next));
+        }
+        Ok(answer)
+    }
+}
+
+pub(crate) struct RotateKeyOnDemand {
+    key_id: String,
+}
+
+impl Input for RotateKeyOnDemand {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { key_id: fields.required_text("KeyId", KEY_ID)? })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let arn = &permit.key()?.arn;
+        let rotate = |key: &mut Key| {
+            let on_demand = Some(RotationType::OnDemand);
+            let so_far = key.materials().iter().filter(|one| one.rotation == on_demand).count();
+            if so_far >= MAX_ON_DEMAND {
+                return Err(ApiError::LimitExceeded(format!(
+                    "The on-demand rotations limit has been reached for the given keyId. No more \
+                     on-demand rotations can be performed for this key: {arn}"
+                )));
+            }
+            key.rotate(KeyMaterial::rotated(permit.time(), RotationType::OnDemand)?);
+            Ok(())
+        };
+        change(service, &permit, rotate).await?;
+        Ok(json!({ "KeyId": arn }))
+    }
+}
+
+pub(crate) struct ListKeyRotations {
+    key_id: String,
+    include: &'static str,
+    offset: usize,
+    limit: usize,
+}
+
+const ROTATIONS_ONLY: &str = "ROTATIONS_ONLY";
+
+impl Input for ListKeyRotations {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let include = fields.choice("IncludeKeyMaterial", &["ALL_KEY_MATERIAL", ROTATIONS_ONLY])?;
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            include: include.unwrap_or(ROTATIONS_ONLY),
+            offset: offset(fields)?,
+            limit: limit(fields, 100, 1000)?,
+        })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        rotates(permit)
+    }
+
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let held = permit.key()?;
+        let current = held.key.current_material().map(KeyMaterial::id);
+        let materials = held.key.materials().iter();
+        let all = self.include != ROTATIONS_ONLY;
+        let listed = materials.filter(|material| all || material.rotation.is_some());
+        Ok(page_from(listed, self.offset, self.limit, "Rotations", |material| {
+            let is_current = Some(material.id()) == current;
+            let mut entry = json!({
+                "KeyId": held.arn,
+                "KeyMaterialId": material.id().to_string(),
+                "KeyMaterialState": if is_current { "CURRENT" } else { "NON_CURRENT" },
+            });
+            if let (Some(how), Some(members)) = (material.rotation, entry.as_object_mut()) {
+                members.insert("RotationDate".into(), seconds(material.created));
+                members.insert("RotationType".into(), how.name().into());
+            }
+            entry
+        }))
+    }
+}
