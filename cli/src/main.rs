@@ -64,7 +64,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
-        Command::Policy(command) => policy::run(command),
+        Command::Policy(command) => block_on(policy::run(command)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
     };
     match ended {

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use base64::Engine as _;
 use running::{SEKISHO, STATE, Service, folder, words};
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ fn said(output: &Output) -> String {
 fn write(folder: &Path, name: &str, content: &Value) {
     fs::write(folder.join(name), content.to_string()).expect("a file is written");
 }
+
+/// `c2VjcmV0`, which AWS's first CLI takes as it is, in base64.
+const SECRET: &str = "YzJWamNtVjA=";
 
 /// An AWS policy document that lets these principals decrypt.
 fn document(principals: &[&str]) -> Value {
@@ -73,6 +77,88 @@ fn a_new_project_is_built_tested_and_asked() {
         assert_eq!(answer.status.code(), Some(status), "{}", words(&answer));
         assert_eq!(json(&answer)["module"], json(&inspected)["sha256"]);
     }
+    it_decides_for_a_key(&project, json(&inspected)["sha256"].as_str().expect("a digest"));
+}
+
+/// The project's component is installed in a service, and decides for a key over AWS's API, also
+/// after a restart.
+fn it_decides_for_a_key(project: &Path, digest: &str) {
+    let data = folder();
+    let service = Service::start(data.path());
+    let sekisho = |service: &Service, profile: &str, arguments: &[&str]| {
+        let mut command = service.client(SEKISHO);
+        command.env("AWS_PROFILE", profile).current_dir(project).arg("policy").args(arguments);
+        command.output().expect("sekisho runs")
+    };
+    let install = ["install", ".", "--name", "backup-1"];
+    let bobs = sekisho(&service, "bob", &install);
+    assert!(said(&bobs).contains("AccessDeniedException"), "{}", words(&bobs));
+    for _ in 0..2 {
+        let installed = sekisho(&service, "default", &[&install[..], &["--json"]].concat());
+        assert_eq!(json(&installed)["PolicyModule"]["Sha256"], digest);
+    }
+    for (name, problem) in [("iam", "exists"), ("Backup", "failed to satisfy constraint")] {
+        let refused = sekisho(&service, "default", &["install", ".", "--name", name]);
+        assert!(said(&refused).contains(problem), "{}", words(&refused));
+    }
+    let listed = sekisho(&service, "default", &["list", "--json"]);
+    let listed: Vec<_> = json(&listed)["PolicyModules"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|known| known["Name"].as_str().expect("a name").to_owned())
+        .collect();
+    assert_eq!(listed, ["attested", "backup-1", "iam"]);
+
+    let policy = json!({ "module": "backup-1", "config": { "purpose": "backup" } }).to_string();
+    let unread = json!({ "module": "backup-1", "config": {} }).to_string();
+    let refused = service.aws("default", &["create-key", "--policy", &unread]);
+    assert!(said(&refused).contains("`purpose` is missing"), "{}", words(&refused));
+    let created = service.aws("default", &["create-key", "--policy", &policy]);
+    let key = json(&created)["KeyMetadata"]["KeyId"].as_str().expect("a key").to_owned();
+
+    let encrypted = |service: &Service, purpose: &str| {
+        let context = format!("purpose={purpose}");
+        let encrypt = ["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"];
+        let output =
+            service.aws("default", &[&encrypt[..], &["--encryption-context", &context]].concat());
+        let blob = json(&output)["CiphertextBlob"].as_str().expect("a ciphertext").to_owned();
+        let file = project.join(purpose);
+        let decoded = base64::engine::general_purpose::STANDARD.decode(blob).expect("base64");
+        fs::write(&file, decoded).expect("a file is written");
+        (format!("fileb://{}", file.display()), context)
+    };
+    let decrypt = |service: &Service, (file, context): &(String, String)| {
+        let decrypt = ["decrypt", "--ciphertext-blob", file, "--encryption-context", context];
+        service.aws("alice", &decrypt)
+    };
+    let (backup, sale) = (encrypted(&service, "backup"), encrypted(&service, "sale"));
+    assert_eq!(json(&decrypt(&service, &backup))["Plaintext"], SECRET);
+    let denied = decrypt(&service, &sale);
+    assert!(said(&denied).contains("AccessDeniedException"), "{}", words(&denied));
+    // Why is for the audit record alone.
+    assert!(!said(&denied).contains("another purpose"), "{}", words(&denied));
+
+    assert_eq!(service.stop(), Some(0));
+    let service = Service::start(data.path());
+    assert_eq!(json(&decrypt(&service, &backup))["Plaintext"], SECRET);
+    let tail = Command::new(SEKISHO)
+        .args(["audit", "tail", "--json", "--data-dir"])
+        .arg(data.path())
+        .env("XDG_STATE_HOME", STATE)
+        .output()
+        .expect("sekisho runs");
+    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|decision: &Value| decision["operation"] == "Decrypt")
+        .collect();
+    let expected = [("allowed", Value::Null), ("denied", json!("another purpose"))];
+    for (decision, (outcome, reason)) in decisions.iter().zip(expected) {
+        assert_eq!((&decision["outcome"], &decision["reason"]), (&json!(outcome), &reason));
+        assert_eq!(decision["decision"]["module"], digest);
+    }
+    assert_eq!(decisions.len(), 3);
 }
 
 #[test]

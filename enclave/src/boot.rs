@@ -7,7 +7,8 @@ use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError
 use crate::credentials::{BootCredential, Credentials};
 use crate::http::{self, Worker};
 use crate::keys::arn::Place;
-use crate::keys::policy::{Modules, PolicyRefused, account_document, default_document};
+use crate::keys::modules::Modules;
+use crate::keys::policy::{PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
@@ -126,6 +127,7 @@ pub(crate) async fn unseal(
     let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
     let (journal, audit) = open_storage(store, subkeys.journal, sealer, snapshots).await?;
     let journal = Arc::new(journal);
+    modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
@@ -186,6 +188,9 @@ pub enum BootError {
     /// A stock component was refused.
     #[error("a stock policy: {0}")]
     Admission(#[from] AdmissionError),
+    /// The registered policy components cannot be read.
+    #[error("the registered policy modules: {0}")]
+    Modules(String),
     /// The account's policy was refused.
     #[error("the account's policy: {0}")]
     AccountPolicy(String),

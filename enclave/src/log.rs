@@ -73,6 +73,7 @@ pub(crate) enum Event<'a> {
     },
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
+    PolicyModuleRefused,
     DecisionTooLarge {
         bytes: usize,
     },
@@ -130,6 +131,9 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::UpkeepFailed => {
             warn!("a key is due, and nothing could be done; another attempt follows");
+        }
+        Event::PolicyModuleRefused => {
+            error!("a registered policy module is no longer admitted: its keys cannot be used");
         }
         Event::DecisionTooLarge { bytes } => {
             error!(bytes, "a decision is too large to be recorded")

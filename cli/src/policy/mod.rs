@@ -1,7 +1,8 @@
-//! `sekisho policy`: write, build, test and try a key policy, without a service.
+//! `sekisho policy`: write, build, test and try a key policy, and install it in a service.
 
 mod build;
 mod inspect;
+mod install;
 mod module;
 mod new;
 mod request;
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 ///
 /// A key's policy is a WebAssembly component that sees the request, the caller and the caller's
 /// verified attestation, and answers: allow, deny, or no opinion. These commands run it in the
-/// sandbox that the service uses, with the service's limits, and need no service.
+/// sandbox that the service uses, with the service's limits; only `install` and `list` ask a service.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     New(new::Arguments),
@@ -24,10 +25,12 @@ pub(crate) enum Command {
     Run(run::Arguments),
     Inspect(inspect::Arguments),
     Simulate(simulate::Arguments),
+    Install(install::Arguments),
+    List(install::ListArguments),
 }
 
 /// Runs one of them.
-pub(crate) fn run(command: Command) -> Result<(), Failure> {
+pub(crate) async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::New(arguments) => new::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
@@ -35,5 +38,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Install(arguments) => install::run(&arguments).await,
+        Command::List(arguments) => install::list(&arguments).await,
     }
 }

@@ -60,7 +60,9 @@ macro_rules! for_each_operation {
                 DeleteAccessKey: Any,
                 DeletePrincipal: Any,
                 ListAccessKeys: Any,
+                ListPolicyModules: Any,
                 ListPrincipals: Any,
+                RegisterPolicyModule: Any,
                 UpdateAccessKey: Any,
             }
         }

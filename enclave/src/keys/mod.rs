@@ -5,6 +5,7 @@ pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod material;
+pub(crate) mod modules;
 pub(crate) mod pair;
 pub(crate) mod policy;
 pub(crate) mod private;

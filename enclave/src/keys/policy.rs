@@ -1,17 +1,10 @@
 //! Key policies: which component decides for a key, and with what configuration.
 
-use sekisho_policy_engine::{AdmissionError, ConfigureError, Engine, Module, Policy, stock};
+use super::modules::{IAM, Modules};
+use sekisho_policy_engine::{ConfigureError, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::panic::resume_unwind;
-use std::thread;
 use thiserror::Error;
-
-/// The stock component that reads AWS policy documents.
-const IAM: &str = "iam";
-
-/// The admitted components, by name. They come with the worker and are part of its measurement.
-pub(crate) struct Modules(Vec<(&'static str, Module)>);
 
 /// A policy that decides: its document as the caller put it, and the configured component.
 pub(crate) struct KeyPolicy {
@@ -63,51 +56,35 @@ impl StoredPolicy {
 }
 
 impl Modules {
-    /// Admits the stock components, each on a thread of its own: compiling them is most of a start.
-    pub(crate) fn stock(engine: &Engine) -> Result<Self, AdmissionError> {
-        let admitted = thread::scope(|scope| {
-            let compiling = stock::ALL.map(|(_, bytes)| scope.spawn(|| engine.admit(bytes)));
-            compiling.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        });
-        let names = stock::ALL.into_iter().map(|(name, _)| name);
-        let named = |(name, admitted): (_, Result<_, _>)| admitted.map(|module| (name, module));
-        names.zip(admitted).map(named).collect::<Result<_, _>>().map(Self)
-    }
-
     /// Reads what `PutKeyPolicy` takes: an AWS policy document for the `iam` component,
     /// or a component named with its configuration.
     pub(crate) fn configure(&self, document: &str) -> Result<KeyPolicy, PolicyRefused> {
-        let (module, configuration) = match named_module(document)? {
-            None => (self.named(IAM)?, document.as_bytes()),
+        let named = named_module(document)?;
+        let (name, configuration) = match &named {
+            None => (IAM, document.as_bytes()),
             Some(named) => {
                 let configuration = named.config.map_or("null", RawValue::get);
-                (self.named(&named.module)?, configuration.as_bytes())
+                (named.module.as_str(), configuration.as_bytes())
             }
         };
-        let policy = module.configure(configuration)?;
-        Ok(KeyPolicy { document: document.to_owned(), policy, digest: module.digest().to_string() })
+        let found = self.named(name).ok_or_else(|| PolicyRefused::UnknownModule {
+            name: name.to_owned(),
+            known: self.names().join(", "),
+        })?;
+        let policy = found.module.configure(configuration)?;
+        Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
     }
 
     /// A policy from its record. Where the component has changed since (another release of
     /// the worker), the document is read again by the component that has its name now.
     pub(crate) fn restore(&self, stored: StoredPolicy) -> Result<KeyPolicy, PolicyRefused> {
         let StoredPolicy { document, digest, state } = stored;
-        match self.0.iter().find(|(_, module)| module.digest().to_string() == digest) {
-            Some((_, module)) => {
-                Ok(KeyPolicy { policy: module.policy_from_state(state), document, digest })
+        match self.named(&digest) {
+            Some(found) => {
+                Ok(KeyPolicy { policy: found.module.policy_from_state(state), document, digest })
             }
             None => self.configure(&document),
         }
-    }
-
-    fn named(&self, name: &str) -> Result<&Module, PolicyRefused> {
-        let found = self.0.iter().find(|(known, module)| {
-            *known == name || module.digest().to_string().eq_ignore_ascii_case(name)
-        });
-        found.map(|(_, module)| module).ok_or_else(|| PolicyRefused::UnknownModule {
-            name: name.to_owned(),
-            known: self.0.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
-        })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
+use super::modules::{KnownModule, Modules, RegisterError};
 use super::pair::KeyPair;
-use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
+use super::policy::{KeyPolicy, PolicyRefused, StoredPolicy};
 use super::schedule::due_writes;
 use super::spec::KeyType;
 use crate::secret::RandomUnavailable;
@@ -94,6 +95,16 @@ impl KeyStore {
             cache: Mutex::default(),
             rescheduled: Notify::new(),
         }
+    }
+
+    /// Registers a policy component ([`Modules::register`]).
+    pub(crate) async fn register_module(
+        &self,
+        name: &str,
+        component: Vec<u8>,
+        now: u64,
+    ) -> Result<KnownModule, RegisterError> {
+        self.modules.register(&self.journal, name, component, now).await
     }
 
     /// The key that a parsed name stands for; none where there is none.

@@ -3,7 +3,8 @@
 use super::Key;
 use super::arn::Place;
 use super::material::{KeyMaterial, RotationType};
-use super::policy::{Modules, default_document};
+use super::modules::Modules;
+use super::policy::default_document;
 use super::rotation::{DAY, Rotation};
 use super::schedule::Done;
 use super::state::KeyState;

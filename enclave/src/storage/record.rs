@@ -30,6 +30,8 @@ pub(crate) enum RecordId {
     /// Something is to be done with a key at a time, in milliseconds since 1970. It has no content:
     /// the key's own record says what.
     Due { time: u64, key: Uuid },
+    /// A registered policy component, by its name.
+    PolicyModule(String),
 }
 
 impl RecordId {
@@ -45,6 +47,7 @@ impl RecordId {
             }
             Self::Principal(name) => [b"u", name.as_bytes()].concat(),
             Self::AccessKey(id) => [b"i", id.as_bytes()].concat(),
+            Self::PolicyModule(name) => [b"m", name.as_bytes()].concat(),
             Self::Due { time, key } => {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
             }

@@ -1,0 +1,106 @@
+//! `sekisho policy install` and `list`: the components that a service knows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+
+use super::{build, module};
+use crate::aws::Client;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+The service and the access key that asks are found as the AWS CLI finds them; what
+`sekisho dev` prints sets them. Only who may do sekisho:RegisterPolicyModule may install: the root.
+
+Examples:
+  The project in this folder, after `sekisho policy build`:
+    sekisho policy install . --name backup-1
+
+  Then a key's policy names it:
+    aws kms put-key-policy --key-id alias/backup --policy \\
+      '{\"module\": \"backup-1\", \"config\": {\"purpose\": \"backup\"}}'
+
+An installed module never changes: a new version gets a name of its own, and keys move to it one by
+one with put-key-policy.";
+
+/// Install a policy's component in a service.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A project's folder, or a component's file.
+    policy: String,
+
+    /// The name that key policies use: lower-case letters, digits and hyphens.
+    #[arg(long)]
+    name: String,
+
+    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
+    #[arg(long)]
+    profile: Option<String>,
+
+    /// Print the service's answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// List the policy components that a service knows.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ListArguments {
+    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
+    #[arg(long)]
+    profile: Option<String>,
+
+    /// Print the service's answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let named = build::built_or_named(&arguments.policy)?;
+    let component = module::component(&named)?;
+    // What the service would refuse is said before it is asked.
+    module::admit(&named)?;
+    let client = client(arguments.profile.as_deref())?;
+    let body = json!({ "Name": arguments.name, "Component": BASE64.encode(component) });
+    let answer = client.call("Sekisho.RegisterPolicyModule", &body).await;
+    let answer = answer.map_err(Failure::failed)?;
+    if arguments.json {
+        println!("{answer}");
+    } else {
+        let installed = answer.get("PolicyModule").unwrap_or(&Value::Null);
+        println!("installed {}", line(installed));
+        println!("a key's policy names it: {{\"module\": \"{}\", \"config\": …}}", arguments.name);
+    }
+    Ok(())
+}
+
+pub(super) async fn list(arguments: &ListArguments) -> Result<(), Failure> {
+    let client = client(arguments.profile.as_deref())?;
+    let answer = client.call("Sekisho.ListPolicyModules", &json!({})).await;
+    let answer = answer.map_err(Failure::failed)?;
+    if arguments.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    for known in answer.get("PolicyModules").and_then(Value::as_array).into_iter().flatten() {
+        println!("{}", line(known));
+    }
+    Ok(())
+}
+
+fn client(profile: Option<&str>) -> Result<Client, Failure> {
+    Client::from_environment(profile).map_err(Failure::usage)
+}
+
+/// `backup-1  b0b25646…  31877 bytes  sekisho:policy@0.1.0`
+fn line(known: &Value) -> String {
+    let text = |name: &str| {
+        let text = known.get(name).and_then(Value::as_str).unwrap_or("?");
+        text.escape_debug().to_string()
+    };
+    let size = known.get("Size").and_then(Value::as_u64).unwrap_or(0);
+    let stock = known.get("Stock").and_then(Value::as_bool).unwrap_or(false);
+    let stock = if stock { "  stock" } else { "" };
+    let (name, digest, contract) = (text("Name"), text("Sha256"), text("Contract"));
+    format!("{name:<24}  {digest}  {size:>7} bytes  sekisho:policy@{contract}{stock}")
+}
