@@ -1,7 +1,12 @@
 //! `sekisho policy`: a new project becomes a component that decides as its table says; and decisions
 //! that a real service recorded are replayed.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 mod running;
 
