@@ -8,7 +8,6 @@ use sekisho_policy_componentize::Builder;
 use sekisho_policy_engine::{Engine, Limits};
 use serde_json::Value;
 
-use super::module;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -103,16 +102,8 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, Failure> {
     Ok(output.stdout)
 }
 
-/// The component of a project's folder, which `build` has made, or what `name` stands for.
-pub(super) fn built_or_named(name: &str) -> Result<String, Failure> {
-    let folder = Path::new(name);
-    if !folder.join("Cargo.toml").is_file() {
-        return Ok(name.to_owned());
-    }
+/// Where `build` writes the component of the project in `folder`.
+pub(super) fn component_of(folder: &Path) -> Result<PathBuf, Failure> {
     let folder = folder.canonicalize().map_err(Failure::usage)?;
-    let component = folder.join(format!("{}.wasm", package(&folder)?));
-    let text = component.display().to_string();
-    module::component(&text).map(|_| text).map_err(|_| {
-        Failure::usage(format_args!("{name} is not built: sekisho policy build {name}"))
-    })
+    Ok(folder.join(format!("{}.wasm", package(&folder)?)))
 }

@@ -19,7 +19,7 @@ Exit status: 0 the service would admit it, 1 it would not (and why), 2 wrong usa
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A component's file, or a stock policy's name.
+    /// A component's file, a project's folder, or a stock policy's name.
     policy: String,
 
     /// Print what was found as JSON.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{build, module};
+use super::module;
 use crate::aws::Client;
 use crate::failure::Failure;
 
@@ -56,10 +56,9 @@ pub(crate) struct ListArguments {
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let named = build::built_or_named(&arguments.policy)?;
-    let component = module::component(&named)?;
+    let component = module::component(&arguments.policy)?;
     // What the service would refuse is said before it is asked.
-    module::admit(&named)?;
+    module::admit(&arguments.policy)?;
     let client = client(arguments.profile.as_deref())?;
     let body = json!({ "Name": arguments.name, "Component": BASE64.encode(component) });
     let answer = client.call("Sekisho.RegisterPolicyModule", &body).await;

@@ -1,4 +1,5 @@
-//! The policies that the commands take: a component's file, or a stock policy by its name.
+//! The policies that the commands take: a component's file, a project's folder, or a stock policy by
+//! its name.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,20 +8,28 @@ use std::path::Path;
 use sekisho_policy_engine::{Engine, Limits, Module, Policy, stock};
 use serde_json::Value;
 
+use super::build;
 use crate::failure::Failure;
 
 /// What a file may have at most; the engine's own limit for a component is far below.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
 
-/// The component that `name` stands for: a stock policy's name, or a file.
+/// The component that `name` stands for: a stock policy's name, the folder of a project that was
+/// built, or a file.
 pub(super) fn component(name: &str) -> Result<Vec<u8>, Failure> {
-    match stock::ALL.into_iter().find(|(known, _)| *known == name) {
-        Some((_, bytes)) => Ok(bytes.to_vec()),
-        None => read(Path::new(name)).map_err(|failure| {
-            let known = stock::ALL.map(|(known, _)| known).join(", ");
-            Failure::usage(format_args!("{failure} (the stock policies are: {known})"))
-        }),
+    if let Some((_, bytes)) = stock::ALL.into_iter().find(|(known, _)| *known == name) {
+        return Ok(bytes.to_vec());
     }
+    let path = Path::new(name);
+    if path.join("Cargo.toml").is_file() {
+        return read(&build::component_of(path)?).map_err(|_| {
+            Failure::usage(format_args!("{name} is not built: sekisho policy build {name}"))
+        });
+    }
+    read(path).map_err(|reason| {
+        let known = stock::ALL.map(|(known, _)| known).join(", ");
+        Failure::usage(format_args!("{reason} (the stock policies are: {known})"))
+    })
 }
 
 /// The module that `name` stands for, admitted as the service would.
@@ -46,17 +55,17 @@ pub(super) fn configuration(path: Option<&Path>) -> Result<Value, Failure> {
 
 /// A JSON file.
 pub(super) fn json(path: &Path) -> Result<Value, Failure> {
-    serde_json::from_slice(&read(path)?)
+    serde_json::from_slice(&read(path).map_err(Failure::Usage)?)
         .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |reason: String| Failure::Usage(format!("{}: {reason}", path.display()));
-    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |reason: std::io::Error| format!("{}: {reason}", path.display());
+    let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
-    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_LIMIT {
-        return Err(failed(format!("larger than {FILE_LIMIT} bytes")));
+        return Err(format!("{}: larger than {FILE_LIMIT} bytes", path.display()));
     }
     Ok(bytes)
 }

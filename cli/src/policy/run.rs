@@ -31,7 +31,7 @@ Exit status: 0 allow, 1 deny or no opinion, 2 wrong usage.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A component's file, or a stock policy's name.
+    /// A component's file, a project's folder, or a stock policy's name.
     policy: String,
 
     /// The configuration: for `iam` an AWS policy document [default: null].

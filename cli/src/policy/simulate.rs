@@ -34,7 +34,7 @@ const LINE_LIMIT: u64 = 1024 * 1024;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A component's file, or a stock policy's name.
+    /// A component's file, a project's folder, or a stock policy's name.
     policy: String,
 
     /// Its configuration: for `iam` an AWS policy document [default: null].

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::run::{reason, word};
-use super::{build, module, request};
+use super::{module, request};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -106,7 +106,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Path::new(&arguments.policy).join("tests").join("cases.json"),
     };
     let table = read(&path)?;
-    let admitted = module::admit(&build::built_or_named(&arguments.policy)?)?;
+    let admitted = module::admit(&arguments.policy)?;
     let mut outcomes = Vec::with_capacity(table.cases.len());
     for case in &table.cases {
         let outcome = check(&admitted, &table, case).map_err(|reason| {
