@@ -60,7 +60,7 @@ fn resources() {
         (r#""Resource":"arn:aws:kms:eu-central-1:111122223333:key/1234abcd""#, true),
         (r#""Resource":"arn:aws:kms:*:111122223333:key/*""#, true),
         (r#""Resource":"arn:aws:kms:eu-central-1:111122223333:key/1234ABCD""#, false),
-        (r#""Resource":["arn:aws:kms:*:*:alias/*","*abcd"]"#, true),
+        (r#""Resource":["arn:aws:kms:*:*:alias/*","arn:aws:kms:*"]"#, true),
         (r#""NotResource":"arn:aws:kms:*:*:key/1234abcd""#, false),
         (r#""NotResource":"arn:aws:kms:*:*:alias/*""#, true),
     ] {
