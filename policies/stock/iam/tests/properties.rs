@@ -11,6 +11,8 @@ mod support;
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use sekisho_policy::Policy;
+use sekisho_policy_iam::Iam;
 use serde_json::{Value, json};
 use support::{KEY, Outcome, RequestOf, USER, ask};
 
@@ -132,6 +134,19 @@ fn request() -> impl Strategy<Value = RequestOf> {
 
 const BOTH: &[&str] = &["Allow", "Deny"];
 
+/// What the state of a document would be with a few bytes otherwise.
+fn spoilt_state() -> impl Strategy<Value = Vec<u8>> {
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    (prop::collection::vec(statement(BOTH), 1..4), changes).prop_map(|(statements, changes)| {
+        let mut state = Iam::configure(document(&statements).to_string().as_bytes()).unwrap();
+        for (at, byte) in changes {
+            let at = at.index(state.len());
+            state[at] = byte;
+        }
+        state
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -186,6 +201,31 @@ proptest! {
     ) {
         let found = ask(&document(&statements), &request.build());
         prop_assert!(matches!(found, Outcome::Deny | Outcome::None), "{found:?}");
+    }
+
+    /// The worker keeps states sealed; whatever comes is still answered.
+    #[test]
+    fn every_state_is_answered(
+        state in prop_oneof![spoilt_state(), prop::collection::vec(any::<u8>(), 0..64)],
+        request in request(),
+    ) {
+        Iam::evaluate(&state, &request.build());
+    }
+
+    /// A value of any text is taken or refused at its place, under every operator.
+    #[test]
+    fn every_value_is_taken_or_refused_at_its_place(
+        value in ".{0,12}|[0-9TZ:+.-]{0,24}|\\$\\{[a-z:/,' }]{0,20}",
+        operator in select(sekisho_policy_iam::operators::OPERATORS.iter().collect::<Vec<_>>()),
+        request in request(),
+    ) {
+        let condition = json!({ operator.name: { "aws:PrincipalTag/one": value } });
+        let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "*",
+            "Resource": "*", "Condition": condition });
+        if let Outcome::Refused(place) = ask(&document(&[statement]), &request.build()) {
+            let expected = format!("Statement[0].Condition.{}.aws:PrincipalTag/one", operator.name);
+            prop_assert_eq!(place, expected);
+        }
     }
 
     /// Under each effect a condition comes to the same, unless it meets names that differ

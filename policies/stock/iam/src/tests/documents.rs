@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn place_of(document: &str) -> String {
+pub(super) fn place_of(document: &str) -> String {
     match Iam::configure(document.as_bytes()) {
         Ok(_) => panic!("taken: {document}"),
         Err(error) => error.place,
@@ -169,32 +169,4 @@ fn a_wrong_condition_is_refused_at_its_place() {
         let expected = format!("Statement[0].Condition.{place}");
         assert_eq!(place_of(&document), expected, "{document}");
     }
-}
-
-/// In the old version of the language `${…}` is text.
-#[test]
-fn variables_mean_nothing_in_the_old_version() {
-    let document = under("Allow", r#""StringEquals":{"kms:EncryptionContext:a":"${b}"}"#)
-        .replace("2012-10-17", "2008-10-17");
-    let mut request = request("kms:Decrypt", USER);
-    request.encryption_context = pairs(&[("a", "${b}")]);
-    assert_eq!(ask(&document, &request), Decision::Allow);
-}
-
-/// The policy that AWS gives to a key that is made without one.
-#[test]
-fn the_default_key_policy_of_aws() {
-    let document = r#"{
-        "Version": "2012-10-17",
-        "Id": "key-default-1",
-        "Statement": [{
-            "Sid": "Enable IAM User Permissions",
-            "Effect": "Allow",
-            "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
-            "Action": "kms:*",
-            "Resource": "*"
-        }]
-    }"#;
-    assert_eq!(ask(document, &request("kms:PutKeyPolicy", ROOT)), Decision::Allow);
-    assert_eq!(ask(document, &request("kms:PutKeyPolicy", USER)), Decision::NoOpinion);
 }
