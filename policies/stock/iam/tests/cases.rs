@@ -9,11 +9,15 @@
 
 mod support;
 
+use sekisho_policy::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use support::{Outcome, RequestOf, ask};
+use support::{Component, Outcome, RequestOf};
+
+/// Has a policy read a document and decide on a request.
+type Ask<'a> = &'a dyn Fn(&Value, &Request) -> Outcome;
 
 /// A file of the table.
 #[derive(Deserialize)]
@@ -46,7 +50,7 @@ struct Case {
 
 impl Case {
     /// What is wrong with the decisions, if anything is.
-    fn failure(&self, shared: &RequestOf) -> Option<String> {
+    fn failure(&self, shared: &RequestOf, ask: Ask<'_>) -> Option<String> {
         let request = self.request.over(shared).build();
         let decide = |statements: Value| {
             let version = self.version.as_deref().unwrap_or("2012-10-17");
@@ -129,18 +133,30 @@ fn tables() -> Vec<(String, Table)> {
     tables
 }
 
-#[test]
-fn the_policy_decides_as_the_documentation_says() {
+fn check(ask: Ask<'_>) {
     let mut failures = Vec::new();
     for (topic, table) in tables() {
         for case in &table.cases {
-            if let Some(failure) = case.failure(&table.request) {
+            if let Some(failure) = case.failure(&table.request, ask) {
                 let page = case.page.as_deref().unwrap_or(&table.page);
                 failures.push(format!("{topic}: {} ({page}): {failure}", case.name));
             }
         }
     }
     assert!(failures.is_empty(), "{} cases fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_policy_decides_as_the_documentation_says() {
+    check(&support::ask);
+}
+
+/// In the sandbox, with its stack and without floats. If this fails alone, the component
+/// is not built from this source: see `policies/README.md`.
+#[test]
+fn the_component_decides_as_the_documentation_says() {
+    let component = Component::admit();
+    check(&|document, request| component.ask(document, request));
 }
 
 #[test]

@@ -11,6 +11,7 @@
 use sekisho_policy::{
     Attestation, AttestationKind, Decision, Key, Pair, Pcr, Policy, Principal, Request,
 };
+use sekisho_policy_engine::{self as engine, ConfigureError, Engine, Limits, Module, stock};
 use sekisho_policy_iam::Iam;
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,6 +41,86 @@ pub fn ask(document: &Value, request: &Request) -> Outcome {
             Decision::Deny(_) => Outcome::Deny,
             Decision::NoOpinion => Outcome::None,
         },
+    }
+}
+
+/// The committed component in its sandbox.
+pub struct Component(Module);
+
+impl Component {
+    pub fn admit() -> Self {
+        let engine = Engine::new(Limits::default()).unwrap();
+        Self(engine.admit(stock::IAM).unwrap())
+    }
+
+    /// As [`ask`].
+    pub fn ask(&self, document: &Value, request: &Request) -> Outcome {
+        let policy = match self.0.configure(document.to_string().as_bytes()) {
+            Ok(policy) => policy,
+            Err(ConfigureError::Refused(refused)) => return Outcome::Refused(refused.place),
+            Err(other) => panic!("{other} for {document}"),
+        };
+        let evaluation = policy.evaluate(&across(request));
+        assert_eq!(evaluation.failure(), None, "{document}");
+        match evaluation.decision() {
+            engine::Decision::Allow => Outcome::Allow,
+            engine::Decision::Deny(_) => Outcome::Deny,
+            engine::Decision::NoOpinion => Outcome::None,
+        }
+    }
+}
+
+/// The request in the engine's types, which the contract gives the same names.
+fn across(request: &Request) -> engine::Request {
+    let across_pairs = |pairs: &[Pair]| pairs.iter().map(across_pair).collect::<Vec<_>>();
+    engine::Request {
+        action: request.action.clone(),
+        resource: request.resource.clone(),
+        principal: engine::Principal {
+            arn: request.principal.arn.clone(),
+            account: request.principal.account.clone(),
+            tags: across_pairs(&request.principal.tags),
+        },
+        key: request.key.clone().map(|key| engine::Key {
+            tags: across_pairs(&key.tags),
+            arn: key.arn,
+            spec: key.spec,
+            usage: key.usage,
+            origin: key.origin,
+            state: key.state,
+            aliases: key.aliases,
+        }),
+        encryption_context: across_pairs(&request.encryption_context),
+        parameters: across_pairs(&request.parameters),
+        attestation: request.attestation.as_ref().map(across_attestation),
+        grants: vec![],
+        time: request.time,
+        source_ip: request.source_ip.clone(),
+    }
+}
+
+fn across_pair(pair: &Pair) -> engine::Pair {
+    engine::Pair { name: pair.name.clone(), value: pair.value.clone() }
+}
+
+fn across_attestation(attestation: &Attestation) -> engine::Attestation {
+    engine::Attestation {
+        kind: match attestation.kind {
+            AttestationKind::Enclave => engine::AttestationKind::Enclave,
+            AttestationKind::NitroTpm => engine::AttestationKind::NitroTpm,
+        },
+        module_id: attestation.module_id.clone(),
+        timestamp: attestation.timestamp,
+        age: attestation.age,
+        pcrs: attestation
+            .pcrs
+            .iter()
+            .map(|pcr| engine::Pcr { index: pcr.index, value: pcr.value.clone() })
+            .collect(),
+        user_data: None,
+        nonce: None,
+        nonce_fresh: attestation.nonce_fresh,
+        public_key_sha256: None,
     }
 }
 
