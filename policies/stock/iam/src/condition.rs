@@ -162,6 +162,9 @@ fn parse_value(
         let bytes = parse_typed(comparison, text, variables).map_err(|reason| at.error(reason))?;
         return Ok(Template { bytes, variables: false });
     }
+    if comparison == Comparison::TextAnyCase && !text.is_ascii() {
+        return Err(at.error("a value that is not ASCII cannot be compared in any case"));
+    }
     let wildcards = matches!(comparison, Comparison::Pattern | Comparison::Arn);
     let template = Template::parse(at, text, Reading { wildcards, variables })?;
     // What a variable will bring is not known here.
@@ -203,9 +206,6 @@ fn parse_typed(
 /// and a `Deny` with it never deny.
 fn check_text(comparison: Comparison, kind: Kind, text: &str) -> Result<(), &'static str> {
     match (comparison, kind) {
-        (Comparison::TextAnyCase, _) if !text.is_ascii() => {
-            Err("a value that is not ASCII cannot be compared in any case")
-        }
         (Comparison::Arn, _) if !is_arn(text) => {
             Err("is not an ARN: six parts with colons between them, of which the first is arn")
         }
