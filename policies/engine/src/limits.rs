@@ -70,7 +70,7 @@ pub struct Budget {
 /// are cheap and cut off the known shapes; they are no promise about time.
 #[derive(Debug, Clone)]
 pub struct AdmissionLimits {
-    /// Bytes of the component. Stock policies have 50 to 80 KB, policies in C 3 KB.
+    /// Bytes of the component. Stock policies have 50 to 125 KB, policies in C 3 KB.
     pub size: usize,
     /// Core modules and components inside the component. `wit-component` makes one to
     /// four for a policy in Rust or C.

@@ -9,7 +9,7 @@
 
 mod support;
 
-use sekisho_policy_engine::{ConfigureError, Decision, Engine, Limits, stock};
+use sekisho_policy_engine::{ConfigureError, Decision, Engine, Failure, Limits, stock};
 use support::{ROOT, enclave, register, request};
 
 const USER: &str = "arn:aws:iam::111122223333:user/ada";
@@ -66,6 +66,26 @@ fn a_wrong_document_is_refused_at_its_place() {
         panic!("an action of s3");
     };
     assert_eq!(error.place, "Statement[0].Action[1]");
+}
+
+/// A pattern that is compared with a long text again and again costs a bounded denial.
+#[test]
+fn a_hostile_pattern_is_a_bounded_denial() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let module = engine.admit(stock::IAM).unwrap();
+    let pattern = ["*", &"a".repeat(4000), "b"].concat();
+    let document = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*",
+            "Condition":{{"StringLike":{{"kms:EncryptionContext:text":"{pattern}"}}}}}}}}"#
+    );
+    let policy = module.configure(document.as_bytes()).unwrap();
+    let mut request = request("kms:Decrypt", USER);
+    request.encryption_context = vec![support::pair("text", &"a".repeat(8192))];
+    let evaluation = policy.evaluate(&request);
+    assert_eq!(evaluation.failure(), Some(&Failure::Fuel));
+    assert!(matches!(evaluation.decision(), Decision::Deny(_)));
+    request.encryption_context = vec![support::pair("text", &pattern[1..])];
+    assert_eq!(policy.evaluate(&request).decision(), &Decision::Allow);
 }
 
 /// The longest document that AWS would take, and the longest the engine takes.

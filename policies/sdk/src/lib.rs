@@ -39,6 +39,7 @@
 pub mod allocator;
 mod answers;
 mod bindings;
+pub mod bytes;
 pub mod json;
 pub mod state;
 
@@ -93,7 +94,7 @@ macro_rules! export {
                     state: ::std::vec::Vec<u8>,
                     request: $crate::Request,
                 ) -> $crate::Answer {
-                    $crate::__export::evaluate::<$policy>(state, &request)
+                    $crate::__export::evaluate::<$policy>(state, request)
                 }
             }
 
@@ -111,14 +112,18 @@ pub mod __export {
     pub use crate::bindings::exports::sekisho::policy::policy::Guest;
 
     use crate::{Answer, ConfigurationError, Policy, Request, State, deny};
+    use core::mem::ManuallyDrop;
 
     pub fn configure<P: Policy>(configuration: &[u8]) -> Result<Vec<u8>, ConfigurationError> {
         P::configure(configuration).map(State::encode)
     }
 
-    pub fn evaluate<P: Policy>(state: Vec<u8>, request: &Request) -> Answer {
-        match P::State::decode(state) {
-            Some(state) => P::evaluate(&state, request),
+    /// The instance ends with the answer, and its allocator frees nothing: taking the
+    /// state and the request apart would be work for nothing.
+    pub fn evaluate<P: Policy>(state: Vec<u8>, request: Request) -> Answer {
+        let request = ManuallyDrop::new(request);
+        match P::State::decode(state).map(ManuallyDrop::new) {
+            Some(state) => P::evaluate(&state, &request),
             None => deny("the policy cannot read its own state"),
         }
     }

@@ -67,8 +67,13 @@ impl Writer {
 
     /// A string: its length in bytes, and its bytes.
     pub fn string(&mut self, string: &str) {
-        self.number(string.len());
-        self.bytes.extend_from_slice(string.as_bytes());
+        self.bytes(string.as_bytes());
+    }
+
+    /// Bytes: their number, and themselves.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len());
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// A part that a reader may want to skip: its length, and what `write` writes.
@@ -110,10 +115,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, or the length of a list.
+    #[inline]
     pub fn number(&mut self) -> Option<usize> {
-        let mut number = 0;
-        // Four bytes are 28 bits: more than any state is long, and no overflow.
-        for shift in [0, 7, 14, 21] {
+        match self.byte()? {
+            // Nearly all are short.
+            byte @ ..0x80 => Some(usize::from(byte)),
+            byte => self.long_number(usize::from(byte & 0x7f)),
+        }
+    }
+
+    fn long_number(&mut self, mut number: usize) -> Option<usize> {
+        // With the first byte these are 28 bits: more than any state is long, and no
+        // overflow.
+        for shift in [7, 14, 21] {
             let byte = self.byte()?;
             number |= usize::from(byte & 0x7f) << shift;
             if byte < 0x80 {

@@ -2,7 +2,7 @@
 
 use sekisho_policy::json::Cursor;
 use sekisho_policy::state::{Reader, Writer};
-use sekisho_policy::{Attestation, AttestationKind, ConfigurationError};
+use sekisho_policy::{Attestation, AttestationKind, ConfigurationError, bytes};
 
 /// SHA-384, in bytes.
 const REGISTER: usize = 48;
@@ -91,7 +91,7 @@ fn holds(attestation: &Attestation, mut registers: Reader<'_>) -> Option<bool> {
         let index = registers.byte()?;
         let value = registers.bytes()?;
         let register = attestation.pcrs.iter().find(|pcr| pcr.index == index);
-        if register.is_none_or(|pcr| pcr.value.as_bytes() != value) {
+        if !register.is_some_and(|pcr| bytes::equal(pcr.value.as_bytes(), value)) {
             return Some(false);
         }
     }

@@ -1,12 +1,17 @@
 //! The `Condition` element: every operator and every key in it must hold.
 
-use crate::keys::{KEYS, Key, Kind, Suffix};
-use crate::operators::{OPERATORS, Operand, Operator};
-use crate::statement::Effect;
+mod evaluation;
+
+pub(crate) use evaluation::hold;
+
+use crate::keys::{self, Key, Kind};
+use crate::limits;
+use crate::operators::{Comparison, OPERATORS, Operator};
+use crate::template::{Reading, Template};
+use crate::values::{address, binary, date, decimal::Decimal};
 use sekisho_policy::ConfigurationError;
-use sekisho_policy::Request;
 use sekisho_policy::json::{Cursor, Value};
-use sekisho_policy::state::{Reader, Writer};
+use sekisho_policy::state::Writer;
 
 /// How the values of one request count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +24,10 @@ enum Quantifier {
     All = 2,
 }
 
+/// The bits beside a quantifier in the state.
+const IF_EXISTS: u8 = 0x10;
+const VARIABLES: u8 = 0x20;
+
 /// One operator on one key.
 #[derive(Debug)]
 pub(crate) struct Condition {
@@ -26,131 +35,187 @@ pub(crate) struct Condition {
     operator: u8,
     quantifier: Quantifier,
     if_exists: bool,
-    /// Index into [`KEYS`].
+    /// Index into [`keys::KEYS`].
     key: u8,
     suffix: Vec<u8>,
-    values: Vec<String>,
+    /// Whether a value has variables; then all are templates.
+    variables: bool,
+    values: Vec<Vec<u8>>,
 }
 
-/// Reads `Condition`.
-pub(crate) fn parse(at: &Cursor<'_>) -> Result<Vec<Condition>, ConfigurationError> {
+/// Reads `Condition`; `variables` says whether `${…}` means something.
+pub(crate) fn parse(
+    at: &Cursor<'_>,
+    variables: bool,
+) -> Result<Vec<Condition>, ConfigurationError> {
     let mut conditions = Vec::new();
     for (operator, keys) in at.object()? {
         let members = keys.object()?;
         if members.is_empty() {
             return Err(keys.error("at least one condition key is needed"));
         }
+        let operator = Named::parse(operator).map_err(|reason| keys.error(reason))?;
         for (key, values) in members {
-            conditions.push(parse_one(operator, &keys, key, &values)?);
+            conditions.push(Condition::parse(&operator, key, &values, variables)?);
         }
+    }
+    if conditions.len() > limits::CONDITIONS {
+        limits::check_count(at, conditions.len(), limits::CONDITIONS)?;
     }
     Ok(conditions)
 }
 
-fn parse_one(
-    operator: &str,
-    at_operator: &Cursor<'_>,
-    key: &str,
-    at: &Cursor<'_>,
-) -> Result<Condition, ConfigurationError> {
-    let (quantifier, name) = match operator.split_once(':') {
-        Some(("ForAnyValue", name)) => (Quantifier::Any, name),
-        Some(("ForAllValues", name)) => (Quantifier::All, name),
-        _ => (Quantifier::One, operator),
-    };
-    let (name, if_exists) = match name.strip_suffix("IfExists") {
-        Some(name) => (name, true),
-        None => (name, false),
-    };
-    // `Null` stands alone: no quantifier, no `IfExists`.
-    let alone = name == operator;
-    let (operator, row) = position(&OPERATORS, |row| row.name == name)
-        .filter(|(_, row)| row.operand != Operand::Absence || alone)
-        .ok_or_else(|| at_operator.error("is not a condition operator that is known here"))?;
-    let (key, key_row, suffix) = parse_key(key, at)?;
-    if key_row.many && quantifier == Quantifier::One && row.operand != Operand::Absence {
-        return Err(at.error("this key has several values: say ForAnyValue: or ForAllValues:"));
-    }
-    if row.operand == Operand::Boolean && key_row.kind != Kind::Boolean {
-        return Err(at.error("this key is not a boolean"));
-    }
-    let values = at
-        .one_or_many()
-        .iter()
-        .map(|value| parse_value(row, key_row, value))
-        .collect::<Result<Vec<_>, _>>()?;
-    if values.is_empty() {
-        return Err(at.error("at least one value is needed"));
-    }
-    Ok(Condition { operator, quantifier, if_exists, key, suffix, values })
+/// An operator as a document names it.
+struct Named {
+    index: u8,
+    operator: &'static Operator,
+    quantifier: Quantifier,
+    if_exists: bool,
 }
 
-fn position<T>(table: &[T], found: impl FnMut(&T) -> bool) -> Option<(u8, &T)> {
-    let index = table.iter().position(found)?;
-    Some((u8::try_from(index).ok()?, table.get(index)?))
-}
-
-/// The key of this name and what its suffix says, as the state keeps it.
-fn parse_key(
-    name: &str,
-    at: &Cursor<'_>,
-) -> Result<(u8, &'static Key, Vec<u8>), ConfigurationError> {
-    let unknown = || at.error("is not a condition key that is known here");
-    let folded = name.to_ascii_lowercase();
-    let (index, row) = position(&KEYS, |row| match row.suffix {
-        Suffix::None => folded == row.name,
-        Suffix::Name => folded.len() > row.name.len() && folded.starts_with(row.name),
-        Suffix::Register => {
-            folded.strip_prefix(row.name).is_some_and(|number| register(number).is_some())
+impl Named {
+    /// Reads `ForAnyValue:StringLikeIfExists` and the like, in any case.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const UNKNOWN: &str = "is not a condition operator";
+        let folded = text.to_ascii_lowercase();
+        let (quantifier, name) = match folded.split_once(':') {
+            Some(("foranyvalue", name)) => (Quantifier::Any, name),
+            Some(("forallvalues", name)) => (Quantifier::All, name),
+            Some(_) => return Err(UNKNOWN),
+            None => (Quantifier::One, &*folded),
+        };
+        let (name, if_exists) = match name.strip_suffix("ifexists") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let (index, operator) = OPERATORS
+            .iter()
+            .enumerate()
+            .find(|(_, operator)| operator.name.eq_ignore_ascii_case(name))
+            .ok_or(UNKNOWN)?;
+        if operator.comparison == Comparison::Absence && name != folded {
+            return Err("Null stands alone: it takes no set operator and no IfExists");
         }
-    })
-    .ok_or_else(unknown)?;
-    let suffix = folded.get(row.name.len()..).ok_or_else(unknown)?;
-    if !suffix.is_ascii() {
-        return Err(at.error("a name that is not ASCII cannot be compared in any case"));
+        let index = u8::try_from(index).map_err(|_| UNKNOWN)?;
+        Ok(Self { index, operator, quantifier, if_exists })
     }
-    let suffix = match row.suffix {
-        Suffix::None => Vec::new(),
-        Suffix::Name => suffix.as_bytes().to_vec(),
-        Suffix::Register => register(suffix).into_iter().collect(),
-    };
-    Ok((index, KEYS.get(usize::from(index)).ok_or_else(unknown)?, suffix))
 }
 
-/// A register's number in its one spelling.
-fn register(text: &str) -> Option<u8> {
-    let number = text.parse::<u8>().ok()?;
-    (number < 32 && number.to_string() == text).then_some(number)
+impl Condition {
+    fn parse(
+        named: &Named,
+        key: &str,
+        at: &Cursor<'_>,
+        variables: bool,
+    ) -> Result<Self, ConfigurationError> {
+        let comparison = named.operator.comparison;
+        let found = keys::find(key).map_err(|reason| at.error(reason))?;
+        let counts = named.quantifier != Quantifier::One || comparison == Comparison::Absence;
+        if found.key.many && !counts {
+            return Err(at.error("this key has several values: say ForAnyValue: or ForAllValues:"));
+        }
+        comparison.takes(found.key.kind).map_err(|reason| at.error(reason))?;
+        let values = at.one_or_many();
+        limits::check_count(at, values.len(), limits::VALUES)?;
+        let values = values
+            .iter()
+            .map(|value| parse_value(comparison, found.key, value, variables))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            operator: named.index,
+            quantifier: named.quantifier,
+            if_exists: named.if_exists,
+            key: found.index,
+            suffix: found.suffix,
+            variables: values.iter().any(|value| value.variables),
+            values: values.into_iter().map(|value| value.bytes).collect(),
+        })
+    }
+
+    /// In the order in which [`hold`] reads it.
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        let if_exists = if self.if_exists { IF_EXISTS } else { 0 };
+        let variables = if self.variables { VARIABLES } else { 0 };
+        writer.byte(self.operator);
+        writer.byte(self.quantifier as u8 | if_exists | variables);
+        writer.byte(self.key);
+        writer.bytes(&self.suffix);
+        writer.block(|block| self.values.iter().for_each(|value| block.bytes(value)));
+    }
 }
 
+/// A value of the policy as the state keeps it.
 fn parse_value(
-    operator: &Operator,
+    comparison: Comparison,
     key: &Key,
     at: &Cursor<'_>,
-) -> Result<String, ConfigurationError> {
+    variables: bool,
+) -> Result<Template, ConfigurationError> {
     let text = match at.value() {
         Value::String(text) | Value::Number(text) => text.as_str(),
         Value::Bool(true) => "true",
         Value::Bool(false) => "false",
         _ => return Err(at.error("is not a value of a condition")),
     };
-    let wrong = match operator.operand {
-        Operand::Boolean | Operand::Absence if !is_boolean(text) => {
-            Some("is neither true nor false")
-        }
-        Operand::TextAnyCase if !text.is_ascii() => {
-            Some("a value that is not ASCII cannot be compared in any case")
-        }
-        Operand::Text | Operand::Pattern | Operand::TextAnyCase => match key.kind {
-            Kind::Digest => wrong_digest(operator.operand, text),
-            Kind::Boolean if !is_boolean(text) => Some("is neither true nor false"),
-            _ => None,
-        },
-        _ => None,
+    limits::check_length(at, text)?;
+    if !comparison.takes_variables() {
+        let bytes = parse_typed(comparison, text, variables).map_err(|reason| at.error(reason))?;
+        return Ok(Template { bytes, variables: false });
+    }
+    if comparison == Comparison::TextAnyCase && !text.is_ascii() {
+        return Err(at.error("a value that is not ASCII cannot be compared in any case"));
+    }
+    let wildcards = matches!(comparison, Comparison::Pattern | Comparison::Arn);
+    let template = Template::parse(at, text, Reading { wildcards, variables })?;
+    // What a variable will bring is not known here.
+    if !template.variables {
+        check_text(comparison, key.kind, text).map_err(|reason| at.error(reason))?;
+    }
+    Ok(template)
+}
+
+/// A value of a type that has no variables.
+fn parse_typed(
+    comparison: Comparison,
+    text: &str,
+    variables: bool,
+) -> Result<Vec<u8>, &'static str> {
+    if variables && text.contains("${") {
+        return Err("policy variables are for the operators of strings and ARNs");
+    }
+    let (bytes, reason) = match comparison {
+        Comparison::Number(_) => (
+            Decimal::parse(text.as_bytes()).map(|_| text.as_bytes().to_vec()),
+            "is not a decimal number",
+        ),
+        Comparison::Date(_) => (
+            date::parse(text.as_bytes()).map(|millis| millis.to_le_bytes().to_vec()),
+            "is not a date: ISO 8601 such as 2026-01-31T12:00:00Z, or seconds since 1970",
+        ),
+        Comparison::Boolean | Comparison::Absence => (
+            is_boolean(text).then(|| text.to_ascii_lowercase().into_bytes()),
+            "is neither true nor false",
+        ),
+        Comparison::Binary => (binary::decode(text), "is not base64"),
+        _ => (address::parse_range(text), "is not an IP address or a range such as 192.0.2.0/24"),
     };
-    match wrong {
-        Some(reason) => Err(at.error(reason)),
-        None => Ok(text.into()),
+    bytes.ok_or(reason)
+}
+
+/// Refuses what the request could never have, so that the condition would never hold,
+/// and a `Deny` with it never deny.
+fn check_text(comparison: Comparison, kind: Kind, text: &str) -> Result<(), &'static str> {
+    match (comparison, kind) {
+        (Comparison::Arn, _) if !is_arn(text) => {
+            Err("is not an ARN: six parts with colons between them, of which the first is arn")
+        }
+        (_, Kind::Digest) if !is_digest(comparison, text) => Err(
+            "a register is compared in lower-case hexadecimal digits; StringEqualsIgnoreCase takes both",
+        ),
+        (Comparison::Text | Comparison::TextAnyCase, Kind::Boolean) if !is_boolean(text) => {
+            Err("is neither true nor false")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -158,112 +223,15 @@ fn is_boolean(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
 }
 
-/// A digest in a request is in lower case, so a value that is not would never match,
-/// and a `Deny` with it would never deny.
-fn wrong_digest(operand: Operand, text: &str) -> Option<&'static str> {
-    let digit = |byte: u8| match byte {
+fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:") && text.splitn(6, ':').count() == 6
+}
+
+fn is_digest(comparison: Comparison, text: &str) -> bool {
+    text.bytes().all(|byte| match byte {
         b'0'..=b'9' | b'a'..=b'f' => true,
-        b'A'..=b'F' => operand == Operand::TextAnyCase,
-        b'*' | b'?' => operand == Operand::Pattern,
+        b'A'..=b'F' => comparison == Comparison::TextAnyCase,
+        b'*' | b'?' => comparison == Comparison::Pattern,
         _ => false,
-    };
-    match text.bytes().all(digit) {
-        true => None,
-        false => Some(
-            "a register is compared in lower-case hexadecimal digits; StringEqualsIgnoreCase takes both",
-        ),
-    }
-}
-
-impl Condition {
-    pub(crate) fn encode(&self, writer: &mut Writer) {
-        writer.byte(self.operator);
-        writer.byte(self.quantifier as u8);
-        writer.byte(u8::from(self.if_exists));
-        writer.byte(self.key);
-        writer.block(|block| self.suffix.iter().for_each(|byte| block.byte(*byte)));
-        writer.block(|block| self.values.iter().for_each(|value| block.string(value)));
-    }
-}
-
-/// Whether every encoded condition holds; `None` where they cannot be read.
-pub(crate) fn hold(mut conditions: Reader<'_>, effect: Effect, request: &Request) -> Option<bool> {
-    while !conditions.is_empty() {
-        let operator = OPERATORS.get(usize::from(conditions.byte()?))?;
-        let quantifier = conditions.byte()?;
-        let if_exists = conditions.byte()? != 0;
-        let key = KEYS.get(usize::from(conditions.byte()?))?;
-        let suffix = conditions.bytes()?;
-        let values = conditions.block()?;
-        let found = Found::look(operator, key, suffix, values, request)?;
-        let holds = match quantifier {
-            _ if operator.operand == Operand::Absence => found.absence(values)?,
-            _ if found.values == 0 && if_exists => true,
-            // One value in general; where there are several by their case, an Allow
-            // needs all of them to hold, and a Deny any.
-            0 if found.values == 0 => operator.negated,
-            0 if effect == Effect::Allow => found.holding == found.values,
-            0 => found.holding > 0,
-            1 => found.holding > 0,
-            2 => found.holding == found.values,
-            _ => return None,
-        };
-        if !holds {
-            return Some(false);
-        }
-    }
-    Some(true)
-}
-
-/// How many values a request has for a key, and for how many the operator holds.
-struct Found {
-    values: usize,
-    holding: usize,
-}
-
-impl Found {
-    fn look(
-        operator: &Operator,
-        key: &Key,
-        suffix: &[u8],
-        values: Reader<'_>,
-        request: &Request,
-    ) -> Option<Self> {
-        let mut found = Self { values: 0, holding: 0 };
-        let mut readable = true;
-        (key.values)(request, suffix, &mut |value| {
-            found.values = found.values.saturating_add(1);
-            match matches_any(operator, values, value) {
-                Some(matches) if matches != operator.negated => {
-                    found.holding = found.holding.saturating_add(1);
-                }
-                Some(_) => {}
-                None => readable = false,
-            }
-        });
-        readable.then_some(found)
-    }
-
-    /// `Null`: whether one of the policy's values says what is the case.
-    fn absence(&self, mut values: Reader<'_>) -> Option<bool> {
-        let absent: &[u8] = match self.values {
-            0 => b"true",
-            _ => b"false",
-        };
-        while !values.is_empty() {
-            if values.bytes()?.eq_ignore_ascii_case(absent) {
-                return Some(true);
-            }
-        }
-        Some(false)
-    }
-}
-
-fn matches_any(operator: &Operator, mut values: Reader<'_>, value: &[u8]) -> Option<bool> {
-    while !values.is_empty() {
-        if (operator.compare)(values.bytes()?, value) {
-            return Some(true);
-        }
-    }
-    Some(false)
+    })
 }

@@ -1,5 +1,6 @@
 //! The document: from AWS's JSON to the state.
 
+use crate::limits;
 use crate::statement::{Effect, Statement};
 use sekisho_policy::ConfigurationError;
 use sekisho_policy::json::{self, Cursor};
@@ -15,7 +16,14 @@ pub(crate) fn compile(text: &[u8]) -> Result<Vec<u8>, ConfigurationError> {
             writer.block(|block| statement.encode(block));
         }
     }
-    Ok(writer.finish())
+    let state = writer.finish();
+    match state.len() <= limits::STATE {
+        true => Ok(state),
+        false => Err(ConfigurationError {
+            place: String::new(),
+            reason: "comes to more than 64 KiB when its values are read".into(),
+        }),
+    }
 }
 
 fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
@@ -23,14 +31,15 @@ fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
     for (element, value) in root.object()? {
         match element {
             "Version" => variables = has_variables(&value)?,
-            "Id" => drop(value.string()?),
+            "Id" => drop(limits::string(&value)?),
             "Statement" => statements = Some(value),
             _ => return Err(value.error("is not an element of a policy document")),
         }
     }
     let statements = statements.ok_or_else(|| root.error("Statement is missing"))?;
-    let parsed = statements
-        .one_or_many()
+    let found = statements.one_or_many();
+    limits::check_count(&statements, found.len(), limits::STATEMENTS)?;
+    let parsed = found
         .iter()
         .enumerate()
         .map(|(index, at)| {
@@ -38,10 +47,18 @@ fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
             Statement::parse(at, &place, variables)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    if parsed.is_empty() {
-        return Err(statements.error("at least one statement is needed"));
-    }
+    check_names(&found, &parsed)?;
     Ok(parsed)
+}
+
+/// A Sid names one statement: it is what the audit record says.
+fn check_names(found: &[Cursor<'_>], parsed: &[Statement]) -> Result<(), ConfigurationError> {
+    for (index, (at, statement)) in found.iter().zip(parsed).enumerate() {
+        if parsed.iter().take(index).any(|before| before.name == statement.name) {
+            return Err(at.error("has the Sid of a statement before it"));
+        }
+    }
+    Ok(())
 }
 
 /// Whether `${…}` means something in this version of the language.

@@ -1,11 +1,9 @@
-mod conditions;
+mod decisions;
 mod documents;
-mod elements;
+mod limits;
 
 use crate::Iam;
-use sekisho_policy::{
-    Attestation, AttestationKind, Decision, Key, Pair, Pcr, Policy, Principal, Request,
-};
+use sekisho_policy::{Decision, Key, Pair, Policy, Principal, Request};
 
 const ROOT: &str = "arn:aws:iam::111122223333:root";
 const USER: &str = "arn:aws:iam::111122223333:user/ada";
@@ -44,23 +42,6 @@ fn request(action: &str, arn: &str) -> Request {
         grants: vec![],
         time: 0,
         source_ip: None,
-    }
-}
-
-fn attestation(kind: AttestationKind, pcrs: &[(u8, &str)]) -> Attestation {
-    Attestation {
-        kind,
-        module_id: "i-0-enc0".into(),
-        timestamp: 0,
-        age: 0,
-        pcrs: pcrs
-            .iter()
-            .map(|(index, value)| Pcr { index: *index, value: (*value).into() })
-            .collect(),
-        user_data: None,
-        nonce: None,
-        nonce_fresh: false,
-        public_key_sha256: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn place_of(document: &str) -> String {
+pub(super) fn place_of(document: &str) -> String {
     match Iam::configure(document.as_bytes()) {
         Ok(_) => panic!("taken: {document}"),
         Err(error) => error.place,
@@ -35,6 +35,12 @@ fn a_wrong_statement_is_refused_at_its_place() {
         (format!(r#""Effect":"Allow",{rest},"Extra":1"#), ".Extra"),
         (format!(r#""Effect":"Allow",{rest},"NotAction":"*""#), ".NotAction"),
         (format!(r#""Effect":"Allow",{rest},"NotPrincipal":"*""#), ".NotPrincipal"),
+        (r#""Effect":"Allow","NotPrincipal":"*","Action":"*","Resource":"*""#.into(), ""),
+        (
+            r#""Effect":"Deny","NotPrincipal":[],"Action":"*","Resource":"*""#.into(),
+            ".NotPrincipal",
+        ),
+        (format!(r#""Effect":"Allow",{rest},"Sid":"{}""#, "x".repeat(257)), ".Sid"),
         (format!(r#""Effect":"Allow",{rest},"Sid":1"#), ".Sid"),
         (r#""Effect":"Allow","Principal":"*","Action":"*""#.into(), ""),
         (r#""Effect":"Allow","Action":"*","Resource":"*""#.into(), ""),
@@ -55,7 +61,17 @@ fn a_wrong_element_is_refused_at_its_place() {
         (r#"{"AWS":"arn:aws:iam::111122223333:user/*"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
         (r#"{"AWS":"arn:aws:iam::1111:root"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
         (r#"{"AWS":"arn:aws:s3:::bucket"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
-        (r#"{"Service":"s3.amazonaws.com"}"#, r#""*""#, r#""*""#, "Principal.Service"),
+        (r#"{"AWS":"arn:aws:iam::111122223333:group/x"}"#, r#""*""#, r#""*""#, "Principal.AWS"),
+        (
+            r#"{"AWS":"arn:aws:sts::111122223333:assumed-role/x"}"#,
+            r#""*""#,
+            r#""*""#,
+            "Principal.AWS",
+        ),
+        (r#"{"Service":"s3.amazonaws.org"}"#, r#""*""#, r#""*""#, "Principal.Service"),
+        (r#"{"Service":"*"}"#, r#""*""#, r#""*""#, "Principal.Service"),
+        (r#"{"Federated":"*"}"#, r#""*""#, r#""*""#, "Principal.Federated"),
+        (r#"{"CanonicalUser":"ab"}"#, r#""*""#, r#""*""#, "Principal.CanonicalUser"),
         (r#"{"aws":"*"}"#, r#""*""#, r#""*""#, "Principal.aws"),
         (r#""*""#, "[]", r#""*""#, "Action"),
         (r#""*""#, r#""Decrypt""#, r#""*""#, "Action"),
@@ -63,7 +79,13 @@ fn a_wrong_element_is_refused_at_its_place() {
         (r#""*""#, r#""kms:""#, r#""*""#, "Action"),
         (r#""*""#, r#""*""#, "[]", "Resource"),
         (r#""*""#, r#""*""#, "[1]", "Resource[0]"),
-        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${aws:username}""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""key/1234abcd""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:eu-central-1""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${aws:usrname}""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${kms:ResourceAliases}""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${aws:username""#, "Resource"),
+        (r#""*""#, r#""*""#, r#""arn:aws:kms:*:*:key/${aws:username, x}""#, "Resource"),
+        (r#""*""#, r#""kms:${aws:username}""#, r#""*""#, "Action"),
     ] {
         let rest = format!(r#""Principal":{principal},"Action":{action},"Resource":{resource}"#);
         let document = statement("Allow", &rest);
@@ -75,7 +97,27 @@ fn a_wrong_element_is_refused_at_its_place() {
 fn a_wrong_condition_is_refused_at_its_place() {
     for (condition, place) in [
         (r#""StringEqualz":{"kms:KeySpec":"x"}"#, "StringEqualz"),
-        (r#""IpAddress":{"aws:SourceIp":"10.0.0.0/8"}"#, "IpAddress"),
+        (r#""IpAddress":{"aws:SourceIp":"10.0.0.0/33"}"#, "IpAddress.aws:SourceIp"),
+        (r#""IpAddress":{"aws:PrincipalArn":"10.0.0.0/8"}"#, "IpAddress.aws:PrincipalArn"),
+        (
+            r#""NumericEquals":{"kms:RotationPeriodInDays":"1e3"}"#,
+            "NumericEquals.kms:RotationPeriodInDays",
+        ),
+        (r#""NumericEquals":{"kms:KeySpec":"1"}"#, "NumericEquals.kms:KeySpec"),
+        (r#""DateLessThan":{"aws:CurrentTime":"tomorrow"}"#, "DateLessThan.aws:CurrentTime"),
+        (r#""DateLessThan":{"aws:PrincipalArn":"2026"}"#, "DateLessThan.aws:PrincipalArn"),
+        (
+            r#""DateLessThan":{"aws:CurrentTime":"${aws:TokenIssueTime}"}"#,
+            "DateLessThan.aws:CurrentTime",
+        ),
+        (
+            r#""BinaryEquals":{"kms:EncryptionContext:a":"x"}"#,
+            "BinaryEquals.kms:EncryptionContext:a",
+        ),
+        (r#""BinaryEquals":{"aws:CurrentTime":"AAAA"}"#, "BinaryEquals.aws:CurrentTime"),
+        (r#""ArnLike":{"aws:PrincipalArn":"*"}"#, "ArnLike.aws:PrincipalArn"),
+        (r#""ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*"}"#, "ArnLike.aws:PrincipalArn"),
+        (r#""ArnLike":{"aws:CurrentTime":"arn:a:b:c:d:e"}"#, "ArnLike.aws:CurrentTime"),
         (r#""ForSomeValue:StringEquals":{"kms:KeySpec":"x"}"#, "ForSomeValue:StringEquals"),
         (r#""NullIfExists":{"kms:KeySpec":"true"}"#, "NullIfExists"),
         (r#""ForAnyValue:Null":{"kms:KeySpec":"true"}"#, "ForAnyValue:Null"),
@@ -115,7 +157,10 @@ fn a_wrong_condition_is_refused_at_its_place() {
         (r#""StringEquals":{"kms:KeySpec":[]}"#, "StringEquals.kms:KeySpec"),
         (r#""StringEquals":{"kms:KeySpec":{}}"#, "StringEquals.kms:KeySpec"),
         (r#""StringEquals":{"kms:KeySpec":["a",null]}"#, "StringEquals.kms:KeySpec[1]"),
-        (r#""StringEquals":{"kms:KeySpec":"${aws:username}"}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":"${}"}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":"${aws:usrname}"}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":"${aws:TagKeys}"}"#, "StringEquals.kms:KeySpec"),
+        (r#""StringEquals":{"kms:KeySpec":"${aws:username, 'x}"}"#, "StringEquals.kms:KeySpec"),
         (r#""Null":{"kms:KeySpec":"yes"}"#, "Null.kms:KeySpec"),
         (r#""Bool":{"aws:SecureTransport":"1"}"#, "Bool.aws:SecureTransport"),
         (r#""Bool":{"kms:KeySpec":"true"}"#, "Bool.kms:KeySpec"),
@@ -124,32 +169,4 @@ fn a_wrong_condition_is_refused_at_its_place() {
         let expected = format!("Statement[0].Condition.{place}");
         assert_eq!(place_of(&document), expected, "{document}");
     }
-}
-
-/// In the old version of the language `${…}` is text.
-#[test]
-fn variables_mean_nothing_in_the_old_version() {
-    let document = under("Allow", r#""StringEquals":{"kms:EncryptionContext:a":"${b}"}"#)
-        .replace("2012-10-17", "2008-10-17");
-    let mut request = request("kms:Decrypt", USER);
-    request.encryption_context = pairs(&[("a", "${b}")]);
-    assert_eq!(ask(&document, &request), Decision::Allow);
-}
-
-/// The policy that AWS gives to a key that is made without one.
-#[test]
-fn the_default_key_policy_of_aws() {
-    let document = r#"{
-        "Version": "2012-10-17",
-        "Id": "key-default-1",
-        "Statement": [{
-            "Sid": "Enable IAM User Permissions",
-            "Effect": "Allow",
-            "Principal": {"AWS": "arn:aws:iam::111122223333:root"},
-            "Action": "kms:*",
-            "Resource": "*"
-        }]
-    }"#;
-    assert_eq!(ask(document, &request("kms:PutKeyPolicy", ROOT)), Decision::Allow);
-    assert_eq!(ask(document, &request("kms:PutKeyPolicy", USER)), Decision::NoOpinion);
 }
