@@ -2,14 +2,15 @@
 //!
 //! An action on a key is decided by the key's policy. An action on something of the account
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
-//! AWS. Where a request is about two keys, the policies of both decide. Anything but a clear yes is
-//! a no.
+//! AWS. Where a request is about two keys, the policies of both decide. Where a key's policy has no
+//! opinion, a grant of the key may allow what it names. Anything but a clear yes is a no.
 
 use crate::api::{AccountResource, ApiError, Facts, Operation, Recipient};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::context::EncryptionContext;
+use crate::keys::grants::Grant;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
 use crate::recipient::VerifiedRecipient;
@@ -22,13 +23,36 @@ use std::sync::Arc;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
-    _allowed: Allowed,
+    ground: Ground,
     operation: Operation,
     caller: Arc<Caller>,
     keys: Keys,
     recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
     time: u64,
+}
+
+/// Why it was given.
+enum Ground {
+    Policy(Allowed),
+    /// A grant, where the key's policy had no opinion.
+    Grant {
+        grant: Box<Grant>,
+        silent: Evaluation,
+    },
+}
+
+impl Ground {
+    fn audited(&self) -> AuditedDecision {
+        match self {
+            Self::Policy(allowed) => audited(allowed.evaluation(), true),
+            Self::Grant { grant, silent } => {
+                let mut decision = audited(silent, true);
+                decision.annotations.push(("grant".into(), grant.id.clone()));
+                decision
+            }
+        }
+    }
 }
 
 /// The keys that a request is about, as they were found.
@@ -68,19 +92,46 @@ struct Question<'a> {
     encryption_context: Option<&'a EncryptionContext>,
 }
 
+impl<'a> Question<'a> {
+    /// The key's grants that would allow it.
+    fn grants(&self, case: &Case<'_>) -> Vec<&'a Grant> {
+        let principal = case.caller.arn();
+        // A grant is about a key, and not about what of the account's is asked for beside it.
+        let key = self.key.filter(|held| held.arn == self.resource);
+        let all = key.into_iter().flat_map(|held| &held.key.grants);
+        all.filter(|grant| match case.facts.grant {
+            Some(retired) => grant.id == retired && grant.may_be_retired_by(principal),
+            None => grant.covers(principal, self.action, self.encryption_context),
+        })
+        .collect()
+    }
+}
+
+fn has_no_opinion(evaluation: &Evaluation) -> bool {
+    evaluation.failure().is_none() && matches!(evaluation.decision(), Decision::NoOpinion)
+}
+
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     // Where nothing is asked, nothing allows it.
-    let mut decided: Result<Allowed, Refused> = Err(Refused::unasked(&case));
+    let mut decided: Result<Ground, Refused> = Err(Refused::unasked(&case));
     for question in questions(service, &case) {
-        let request = request(service, &case, &question);
-        let Question { policy, action, resource, .. } = question;
-        decided = policy.policy.evaluate(&request).into_permit().map_err(|evaluation| Refused {
-            decision: audited(&evaluation, false),
-            reason: reason(&evaluation),
-            action,
-            resource,
-        });
+        let grants = question.grants(&case);
+        let request = request(service, &case, &question, &grants);
+        let evaluated = question.policy.policy.evaluate(&request).into_permit();
+        decided = match (evaluated, grants.first()) {
+            (Ok(allowed), _) => Ok(Ground::Policy(allowed)),
+            // A denial, or a policy that failed, is stronger than any grant.
+            (Err(silent), Some(grant)) if has_no_opinion(&silent) => {
+                Ok(Ground::Grant { grant: Box::new((*grant).clone()), silent: *silent })
+            }
+            (Err(evaluation), _) => Err(Refused {
+                decision: audited(&evaluation, false),
+                reason: reason(&evaluation),
+                action: question.action,
+                resource: question.resource,
+            }),
+        };
         if decided.is_err() {
             break;
         }
@@ -88,9 +139,9 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     let Case { caller, keys, recipient, time, operation, .. } = case;
     let caller = caller.clone();
     match decided {
-        Ok(allowed) => {
-            let decision = audited(allowed.evaluation(), true);
-            let permit = Permit { _allowed: allowed, operation, caller, keys, recipient, time };
+        Ok(ground) => {
+            let decision = ground.audited();
+            let permit = Permit { ground, operation, caller, keys, recipient, time };
             Decided { permit: Ok(permit), decision, reason: None }
         }
         Err(Refused { action, resource, decision, reason }) => {
@@ -179,6 +230,23 @@ impl Permit {
         self.keys.second.as_ref().ok_or(ApiError::Internal)
     }
 
+    /// The grant that let them, where no policy did.
+    pub(crate) fn granted(&self) -> Option<&Grant> {
+        match &self.ground {
+            Ground::Policy(_) => None,
+            Ground::Grant { grant, .. } => Some(grant),
+        }
+    }
+
+    /// What is said where the permit does not go as far as what is asked for.
+    pub(crate) fn refusal(&self) -> ApiError {
+        ApiError::AccessDenied {
+            principal: self.caller.arn().to_owned(),
+            action: self.operation.iam_action(),
+            resource: self.keys.first.as_ref().map_or_else(|| "*".into(), |held| held.arn.clone()),
+        }
+    }
+
     /// What it was given for.
     pub(crate) fn operation(&self) -> Operation {
         self.operation
@@ -256,7 +324,16 @@ impl Permit {
     }
 }
 
-fn request(service: &Service, case: &Case<'_>, question: &Question<'_>) -> Request {
+fn request(
+    service: &Service,
+    case: &Case<'_>,
+    question: &Question<'_>,
+    grants: &[&Grant],
+) -> Request {
+    let covering = |grant: &&Grant| sekisho_policy_engine::Grant {
+        id: grant.id.clone(),
+        name: grant.terms.name.clone(),
+    };
     let key = question.key;
     Request {
         action: question.action.into(),
@@ -269,7 +346,7 @@ fn request(service: &Service, case: &Case<'_>, question: &Question<'_>) -> Reque
             .unwrap_or_default(),
         parameters: parameters(case.facts, question),
         attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
-        grants: Vec::new(),
+        grants: grants.iter().map(covering).collect(),
         time: case.time,
         source_ip: None,
     }

@@ -14,6 +14,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) encryption_context: Option<&'a EncryptionContext>,
     pub(crate) recipient: Option<&'a Recipient>,
     pub(crate) options: Option<&'a Options>,
+    /// The id of the grant that is to be retired.
+    pub(crate) grant: Option<&'a str>,
     /// The other parameters, for policies: AWS's names, sorted.
     pub(crate) parameters: Vec<(&'static str, String)>,
 }
@@ -57,6 +59,8 @@ pub(crate) enum AccountResource<'a> {
 /// The members that nearly every operation with a key has.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
+    /// Each names a grant that is in force as soon as it is made: they change no decision.
+    pub(crate) grant_tokens: Vec<String>,
     pub(crate) dry_run: bool,
 }
 
@@ -112,9 +116,5 @@ impl<'a> Facts<'a> {
             Some(value) => self.parameter(name, value),
             None => self,
         }
-    }
-
-    pub(crate) fn dry_run(&self) -> bool {
-        self.options.is_some_and(|options| options.dry_run)
     }
 }

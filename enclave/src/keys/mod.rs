@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
+pub(crate) mod grants;
 pub(crate) mod material;
 pub(crate) mod pair;
 pub(crate) mod policy;
@@ -15,6 +16,7 @@ pub(crate) mod spec;
 pub(crate) mod state;
 pub(crate) mod store;
 
+use grants::Grant;
 use material::{KeyMaterial, MaterialId};
 use private::PrivateMaterial;
 use rotation::Rotation;
@@ -46,6 +48,9 @@ pub(crate) struct Key {
     /// Automatic rotation, where it is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
+    /// By rising id; at most [`grants::MAX_GRANTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) grants: Vec<Grant>,
 }
 
 impl Key {
@@ -68,6 +73,7 @@ impl Key {
             materials: vec![material],
             private: None,
             rotation: None,
+            grants: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@
 //! as before. What is done and the end of its record are one entry: it is done exactly once.
 
 use super::Key;
+use super::grants::retirable_writes;
 use super::state::KeyState;
 use super::store::{HeldKey, KeyStore, StoreFault, key_write};
 use crate::storage::journal::Write;
@@ -62,7 +63,8 @@ fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
             let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
             let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
             let all = aliases.chain(of_key).chain([RecordId::Key(held.key.id)]);
-            let writes = all.map(gone).collect();
+            let mut writes: Vec<Write> = all.map(gone).collect();
+            writes.extend(retirable_writes(held.key.id, &held.key.grants, &[]));
             Ok((writes, Done::Deleted { arn: held.arn.clone() }))
         }
         KeyState::Enabled => {

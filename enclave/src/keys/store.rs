@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
+use super::grants::retirable_writes;
 use super::pair::KeyPair;
 use super::policy::{KeyPolicy, Modules, PolicyRefused, StoredPolicy};
 use super::schedule::due_writes;
@@ -163,6 +164,7 @@ impl KeyStore {
         let mut key = held.key.clone();
         edit(&mut key)?;
         let mut writes = due_writes(&held.key, &key);
+        writes.extend(retirable_writes(id, &held.key.grants, &key.grants));
         writes.push(key_write(&key, &held.policy, &held.aliases).map_err(StoreFault::from)?);
         writer.commit(writes).await.map_err(StoreFault::from)?;
         self.rescheduled.notify_one();
@@ -177,6 +179,27 @@ impl KeyStore {
         let ids = self.journal.ids(&RecordId::Key(from), limit, is_key);
         ids.into_iter()
             .filter_map(|id| if let RecordId::Key(id) = id { Some(id) } else { None })
+            .collect()
+    }
+
+    /// Up to `limit` grants that `principal` may retire, after `after`, by key and id.
+    pub(crate) fn retirable(
+        &self,
+        principal: &str,
+        after: Option<&(Uuid, String)>,
+        limit: usize,
+    ) -> Vec<(Uuid, String)> {
+        // The smallest string above an id is the id with a NUL behind it.
+        let (key, grant) = after
+            .map_or_else(|| (Uuid::nil(), String::new()), |(key, id)| (*key, format!("{id}\0")));
+        let from = RecordId::Retirable { principal: principal.to_owned(), key, grant };
+        let belongs = |id: &RecordId| matches!(id, RecordId::Retirable { principal: other, .. } if other == principal);
+        let ids = self.journal.ids(&from, limit, belongs);
+        ids.into_iter()
+            .filter_map(|id| match id {
+                RecordId::Retirable { key, grant, .. } => Some((key, grant)),
+                _ => None,
+            })
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::arn::Place;
+use super::grants::{Grant, GrantTerms};
 use super::material::{KeyMaterial, RotationType};
 use super::policy::{Modules, default_document};
 use super::rotation::{DAY, Rotation};
@@ -165,4 +166,40 @@ async fn a_disabled_key_rotates_when_it_is_enabled_again() {
     // Once, however many periods went by.
     assert_eq!(store.next_due(), Some(390 * DAY));
     assert_eq!(materials(&store, id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_goes_with_what_names_its_grants() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (going, staying) = (make(&store).await, make(&store).await);
+    for (id, number) in [(going, "1"), (staying, "2"), (going, "3")] {
+        let retiring = Some("bob".to_owned());
+        let (name, constraint, operations) = (None, None, vec!["Decrypt".to_owned()]);
+        let terms = GrantTerms { name, grantee: "alice".into(), retiring, operations, constraint };
+        let grant = Grant { id: number.into(), created: 0, terms };
+        let give = |key: &mut Key| {
+            key.grants.push(grant);
+            Ok::<_, StoreFault>(())
+        };
+        store.change(id, give).await.unwrap();
+    }
+    let retirable = |store: &KeyStore| {
+        let mut found = store.retirable("bob", None, 9);
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        found.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(retirable(&store), ["1", "2", "3"]);
+    assert!(store.retirable("bo", None, 9).is_empty());
+    let all = store.retirable("bob", None, 9);
+    assert_eq!(store.retirable("bob", all.first(), 1), all[1..2]);
+    let end = |key: &mut Key| {
+        key.grants.retain(|grant| grant.id != "1");
+        Ok::<_, StoreFault>(())
+    };
+    store.change(going, end).await.unwrap();
+    assert_eq!(retirable(&open(&opponent).await), ["2", "3"]);
+    set(&store, going, KeyState::PendingDeletion { deletion: 1000 }).await;
+    store.do_next_due(1000).await.unwrap().unwrap();
+    assert_eq!(retirable(&open(&opponent).await), ["2"]);
 }
