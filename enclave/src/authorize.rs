@@ -1,11 +1,14 @@
-//! May they? A policy component answers, and only its yes becomes a [`Permit`].
+//! May they? A policy component answers, and only its yes, or a grant where it has no opinion,
+//! becomes a [`Permit`].
 //!
 //! An action on a key is decided by the key's policy. An action on something of the account
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
-//! AWS. Where a request is about two keys, the policies of both decide. Where a key's policy has no
-//! opinion, a grant of the key may allow what it names. Anything but a clear yes is a no.
+//! AWS. Where a request is about two keys, the policies of both decide. Anything but a
+//! clear yes is a no.
 
-use crate::api::{AccountResource, ApiError, Facts, Operation, Recipient};
+mod request;
+
+use crate::api::{AccountResource, ApiError, Facts, Operation};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::keys::Key;
@@ -17,7 +20,8 @@ use crate::recipient::VerifiedRecipient;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Principal, Request};
+use request::{policy_key, principal, request};
+use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Request};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -322,67 +326,6 @@ impl Permit {
         }
         Ok(policy)
     }
-}
-
-fn request(
-    service: &Service,
-    case: &Case<'_>,
-    question: &Question<'_>,
-    grants: &[&Grant],
-) -> Request {
-    let covering = |grant: &&Grant| sekisho_policy_engine::Grant {
-        id: grant.id.clone(),
-        name: grant.terms.name.clone(),
-    };
-    let key = question.key;
-    Request {
-        action: question.action.into(),
-        resource: question.resource.clone(),
-        principal: principal(service, case.caller),
-        key: key.map(|held| policy_key(held.arn.clone(), &held.key, &held.aliases)),
-        encryption_context: question
-            .encryption_context
-            .map(|context| context.iter().map(pair).collect())
-            .unwrap_or_default(),
-        parameters: parameters(case.facts, question),
-        attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
-        grants: grants.iter().map(covering).collect(),
-        time: case.time,
-        source_ip: None,
-    }
-}
-
-/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
-/// and how a recipient wants its answer, by rising name.
-fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
-    let own = facts.parameters.iter().map(|(name, value)| (*name, value.as_str()));
-    let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
-    let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
-    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
-    parameters.sort_unstable();
-    parameters.into_iter().map(pair).collect()
-}
-
-fn principal(service: &Service, caller: &Caller) -> Principal {
-    let account = service.keys.place.account.clone();
-    let tags = caller.tags().iter().map(|(name, value)| pair((name, value))).collect();
-    Principal { arn: caller.arn().to_owned(), account, tags }
-}
-
-fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_policy_engine::Key {
-    sekisho_policy_engine::Key {
-        arn,
-        spec: key.spec.name().into(),
-        usage: key.usage.name().into(),
-        origin: "AWS_KMS".into(),
-        state: key.state.name().into(),
-        aliases: aliases.to_vec(),
-        tags: key.tags.iter().map(|(name, value)| pair((name, value))).collect(),
-    }
-}
-
-fn pair((name, value): (&str, &str)) -> Pair {
-    Pair { name: name.to_owned(), value: value.to_owned() }
 }
 
 fn audited(evaluation: &Evaluation, allowed: bool) -> AuditedDecision {

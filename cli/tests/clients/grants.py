@@ -37,7 +37,7 @@ refused("AccessDeniedException", alice.encrypt, KeyId=key_id, Plaintext=b"x")
 refused("AccessDeniedException", alice.decrypt, CiphertextBlob=blob)
 refused("AccessDeniedException", alice.disable_key, KeyId=key_id)
 refused("DryRunOperationException", alice.decrypt, CiphertextBlob=blob, EncryptionContext=paper, DryRun=True)
-refused("InvalidGrantTokenException", client.describe_key, KeyId=key_id, GrantTokens=["nobody's"])
+refused("ValidationException", raw.describe_key, KeyId=key_id, GrantTokens=["t"] * 11)
 
 # How a grant is described, and found.
 [grant] = client.list_grants(KeyId=key_id)["Grants"]

@@ -59,8 +59,6 @@ pub(crate) enum AccountResource<'a> {
 /// The members that nearly every operation with a key has.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Each names a grant that is in force as soon as it is made: they change no decision.
-    pub(crate) grant_tokens: Vec<String>,
     pub(crate) dry_run: bool,
 }
 

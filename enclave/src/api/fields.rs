@@ -289,16 +289,17 @@ impl Fields {
         items.into_iter().take(max).map(structure).collect::<Result<_, _>>().map(Some)
     }
 
-    /// `DryRun`, and `GrantTokens` as AWS bounds them.
+    /// `DryRun`, and `GrantTokens` as AWS bounds them. A grant is in force as soon as it is made, so
+    /// that its token changes no decision.
     pub(crate) fn options(&mut self) -> Result<Options, ApiError> {
-        let options = self.grant_tokens()?;
-        Ok(Options { dry_run: self.boolean("DryRun")?, ..options })
+        self.grant_tokens()?;
+        Ok(Options { dry_run: self.boolean("DryRun")? })
     }
 
     /// [`Fields::options`] of an operation that has no dry run.
     pub(crate) fn grant_tokens(&mut self) -> Result<Options, ApiError> {
-        let tokens = self.texts("GrantTokens", GRANT_TOKENS, GRANT_TOKEN)?;
-        Ok(Options { grant_tokens: tokens.unwrap_or_default(), dry_run: false })
+        self.texts("GrantTokens", GRANT_TOKENS, GRANT_TOKEN)?;
+        Ok(Options::default())
     }
 
     /// A list of strings: at most `max` of them.
