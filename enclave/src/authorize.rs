@@ -39,10 +39,10 @@ pub(crate) struct Permit {
 /// Why it was given.
 enum Ground {
     Policy(Allowed),
-    /// A grant, where the key's policy had no opinion.
-    Grant {
-        grant: Box<Grant>,
-        silent: Evaluation,
+    /// Grants, any of them, where the key's policy had no opinion. Never empty.
+    Grants {
+        grants: Vec<Grant>,
+        silent: Box<Evaluation>,
     },
 }
 
@@ -50,9 +50,10 @@ impl Ground {
     fn audited(&self) -> AuditedDecision {
         match self {
             Self::Policy(allowed) => audited(allowed.evaluation(), true),
-            Self::Grant { grant, silent } => {
+            Self::Grants { grants, silent } => {
                 let mut decision = audited(silent, true);
-                decision.annotations.push(("grant".into(), grant.id.clone()));
+                let first = grants.first().map(|grant| ("grant".into(), grant.id.clone()));
+                decision.annotations.extend(first);
                 decision
             }
         }
@@ -123,13 +124,13 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         let grants = question.grants(&case);
         let request = request(service, &case, &question, &grants);
         let evaluated = question.policy.policy.evaluate(&request).into_permit();
-        decided = match (evaluated, grants.first()) {
-            (Ok(allowed), _) => Ok(Ground::Policy(allowed)),
+        decided = match evaluated {
+            Ok(allowed) => Ok(Ground::Policy(allowed)),
             // A denial, or a policy that failed, is stronger than any grant.
-            (Err(silent), Some(grant)) if has_no_opinion(&silent) => {
-                Ok(Ground::Grant { grant: Box::new((*grant).clone()), silent: *silent })
+            Err(silent) if !grants.is_empty() && has_no_opinion(&silent) => {
+                Ok(Ground::Grants { grants: grants.into_iter().cloned().collect(), silent })
             }
-            (Err(evaluation), _) => Err(Refused {
+            Err(evaluation) => Err(Refused {
                 decision: audited(&evaluation, false),
                 reason: reason(&evaluation),
                 action: question.action,
@@ -234,11 +235,11 @@ impl Permit {
         self.keys.second.as_ref().ok_or(ApiError::Internal)
     }
 
-    /// The grant that let them, where no policy did.
-    pub(crate) fn granted(&self) -> Option<&Grant> {
+    /// The grants that let them, where no policy did.
+    pub(crate) fn granted(&self) -> Option<&[Grant]> {
         match &self.ground {
             Ground::Policy(_) => None,
-            Ground::Grant { grant, .. } => Some(grant),
+            Ground::Grants { grants, .. } => Some(grants),
         }
     }
 

@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 /// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state.
 const CACHED_KEYS: usize = 10_000;
+/// Of a key that is kept in memory; a grant has up to about a KiB.
+const CACHED_GRANTS: usize = 20;
 
 /// A key with what a decision about it needs.
 pub(crate) struct HeldKey {
@@ -204,12 +206,20 @@ impl KeyStore {
     }
 
     fn remember(&self, held: Arc<HeldKey>, version: u64) {
+        if held.key.grants.len() > CACHED_GRANTS {
+            return;
+        }
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {
             let any = cache.keys().next().copied();
             any.and_then(|any| cache.remove(&any));
         }
         cache.insert(held.key.id, (version, held));
+    }
+
+    /// Wipes the secrets of a deleted key as soon as nobody uses them any more.
+    pub(super) fn forget(&self, id: Uuid) {
+        self.cache().remove(&id);
     }
 
     fn cache(&self) -> MutexGuard<'_, HashMap<Uuid, (u64, Arc<HeldKey>)>> {

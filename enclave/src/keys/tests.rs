@@ -12,6 +12,7 @@ use super::store::{KeyStore, StoreFault};
 use crate::secret::{RootKey, Subkeys};
 use crate::storage::journal::{Cadence, Journal};
 use crate::storage::opponent::Opponent;
+use crate::storage::record::RecordId;
 use sekisho_policy_engine::{Engine, Limits};
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
@@ -112,6 +113,25 @@ async fn what_is_due_first_is_done_first() {
         assert!(store.do_next_due(9000).await.unwrap().is_some());
         assert_eq!(store.next_due(), left);
     }
+}
+
+#[tokio::test]
+async fn a_key_whose_record_is_gone_keeps_nothing_else_waiting() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (missing, other) = (make(&store).await, make(&store).await);
+    set(&store, missing, KeyState::PendingDeletion { deletion: 1000 }).await;
+    set(&store, other, KeyState::PendingDeletion { deletion: 2000 }).await;
+    let names = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal.record_names;
+    let record = RecordId::Key(missing).storage_key(&names);
+    let kept = opponent.held().records.remove(&record).unwrap();
+    let store = open(&opponent).await;
+    let arn = store.place.key_arn(other);
+    assert_eq!(store.do_next_due(9000).await.unwrap(), Some(Done::Deleted { arn }));
+    assert!(store.do_next_due(9000).await.is_err());
+    opponent.held().records.insert(record, kept);
+    let arn = store.place.key_arn(missing);
+    assert_eq!(store.do_next_due(9000).await.unwrap(), Some(Done::Deleted { arn }));
 }
 
 async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {

@@ -157,7 +157,9 @@ impl Input for CreateGrant {
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
         let terms = self.terms()?;
         match permit.granted() {
-            Some(grant) if !grant.may_give(&terms) => Err(permit.refusal()),
+            Some(grants) if !grants.iter().any(|grant| grant.may_give(&terms)) => {
+                Err(permit.refusal())
+            }
             _ => Ok(()),
         }
     }
