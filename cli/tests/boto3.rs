@@ -51,6 +51,11 @@ fn what_asymmetric_keys_do_openssl_agrees_with() {
 }
 
 #[test]
+fn a_grant_lets_as_far_as_it_says() {
+    script("grants.py");
+}
+
+#[test]
 fn the_policy_of_a_key_decides() {
     script("policies.py");
 }

@@ -1,34 +1,63 @@
-//! May they? A policy component answers, and only its yes becomes a [`Permit`].
+//! May they? A policy component answers, and only its yes, or a grant where it has no opinion,
+//! becomes a [`Permit`].
 //!
 //! An action on a key is decided by the key's policy. An action on something of the account
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
-//! AWS. Where a request is about two keys, the policies of both decide. Anything but a clear yes is
-//! a no.
+//! AWS. Where a request is about two keys, the policies of both decide. Anything but a
+//! clear yes is a no.
 
-use crate::api::{AccountResource, ApiError, Facts, Operation, Recipient};
+mod request;
+
+use crate::api::{AccountResource, ApiError, Facts, Operation};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::context::EncryptionContext;
+use crate::keys::grants::Grant;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
 use crate::recipient::VerifiedRecipient;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Principal, Request};
+use request::{policy_key, principal, request};
+use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Request};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
-    _allowed: Allowed,
+    ground: Ground,
     operation: Operation,
     caller: Arc<Caller>,
     keys: Keys,
     recipient: Option<VerifiedRecipient>,
     /// Milliseconds since 1970.
     time: u64,
+}
+
+/// Why it was given.
+enum Ground {
+    Policy(Allowed),
+    /// Grants, any of them, where the key's policy had no opinion. Never empty.
+    Grants {
+        grants: Vec<Grant>,
+        silent: Box<Evaluation>,
+    },
+}
+
+impl Ground {
+    fn audited(&self) -> AuditedDecision {
+        match self {
+            Self::Policy(allowed) => audited(allowed.evaluation(), true),
+            Self::Grants { grants, silent } => {
+                let mut decision = audited(silent, true);
+                let first = grants.first().map(|grant| ("grant".into(), grant.id.clone()));
+                decision.annotations.extend(first);
+                decision
+            }
+        }
+    }
 }
 
 /// The keys that a request is about, as they were found.
@@ -68,19 +97,46 @@ struct Question<'a> {
     encryption_context: Option<&'a EncryptionContext>,
 }
 
+impl<'a> Question<'a> {
+    /// The key's grants that would allow it.
+    fn grants(&self, case: &Case<'_>) -> Vec<&'a Grant> {
+        let principal = case.caller.arn();
+        // A grant is about a key, and not about what of the account's is asked for beside it.
+        let key = self.key.filter(|held| held.arn == self.resource);
+        let all = key.into_iter().flat_map(|held| &held.key.grants);
+        all.filter(|grant| match case.facts.grant {
+            Some(retired) => grant.id == retired && grant.may_be_retired_by(principal),
+            None => grant.covers(principal, self.action, self.encryption_context),
+        })
+        .collect()
+    }
+}
+
+fn has_no_opinion(evaluation: &Evaluation) -> bool {
+    evaluation.failure().is_none() && matches!(evaluation.decision(), Decision::NoOpinion)
+}
+
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     // Where nothing is asked, nothing allows it.
-    let mut decided: Result<Allowed, Refused> = Err(Refused::unasked(&case));
+    let mut decided: Result<Ground, Refused> = Err(Refused::unasked(&case));
     for question in questions(service, &case) {
-        let request = request(service, &case, &question);
-        let Question { policy, action, resource, .. } = question;
-        decided = policy.policy.evaluate(&request).into_permit().map_err(|evaluation| Refused {
-            decision: audited(&evaluation, false),
-            reason: reason(&evaluation),
-            action,
-            resource,
-        });
+        let grants = question.grants(&case);
+        let request = request(service, &case, &question, &grants);
+        let evaluated = question.policy.policy.evaluate(&request).into_permit();
+        decided = match evaluated {
+            Ok(allowed) => Ok(Ground::Policy(allowed)),
+            // A denial, or a policy that failed, is stronger than any grant.
+            Err(silent) if !grants.is_empty() && has_no_opinion(&silent) => {
+                Ok(Ground::Grants { grants: grants.into_iter().cloned().collect(), silent })
+            }
+            Err(evaluation) => Err(Refused {
+                decision: audited(&evaluation, false),
+                reason: reason(&evaluation),
+                action: question.action,
+                resource: question.resource,
+            }),
+        };
         if decided.is_err() {
             break;
         }
@@ -88,9 +144,9 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     let Case { caller, keys, recipient, time, operation, .. } = case;
     let caller = caller.clone();
     match decided {
-        Ok(allowed) => {
-            let decision = audited(allowed.evaluation(), true);
-            let permit = Permit { _allowed: allowed, operation, caller, keys, recipient, time };
+        Ok(ground) => {
+            let decision = ground.audited();
+            let permit = Permit { ground, operation, caller, keys, recipient, time };
             Decided { permit: Ok(permit), decision, reason: None }
         }
         Err(Refused { action, resource, decision, reason }) => {
@@ -179,6 +235,23 @@ impl Permit {
         self.keys.second.as_ref().ok_or(ApiError::Internal)
     }
 
+    /// The grants that let them, where no policy did.
+    pub(crate) fn granted(&self) -> Option<&[Grant]> {
+        match &self.ground {
+            Ground::Policy(_) => None,
+            Ground::Grants { grants, .. } => Some(grants),
+        }
+    }
+
+    /// What is said where the permit does not go as far as what is asked for.
+    pub(crate) fn refusal(&self) -> ApiError {
+        ApiError::AccessDenied {
+            principal: self.caller.arn().to_owned(),
+            action: self.operation.iam_action(),
+            resource: self.keys.first.as_ref().map_or_else(|| "*".into(), |held| held.arn.clone()),
+        }
+    }
+
     /// What it was given for.
     pub(crate) fn operation(&self) -> Operation {
         self.operation
@@ -254,58 +327,6 @@ impl Permit {
         }
         Ok(policy)
     }
-}
-
-fn request(service: &Service, case: &Case<'_>, question: &Question<'_>) -> Request {
-    let key = question.key;
-    Request {
-        action: question.action.into(),
-        resource: question.resource.clone(),
-        principal: principal(service, case.caller),
-        key: key.map(|held| policy_key(held.arn.clone(), &held.key, &held.aliases)),
-        encryption_context: question
-            .encryption_context
-            .map(|context| context.iter().map(pair).collect())
-            .unwrap_or_default(),
-        parameters: parameters(case.facts, question),
-        attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
-        grants: Vec::new(),
-        time: case.time,
-        source_ip: None,
-    }
-}
-
-/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
-/// and how a recipient wants its answer, by rising name.
-fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
-    let own = facts.parameters.iter().map(|(name, value)| (*name, value.as_str()));
-    let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
-    let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
-    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
-    parameters.sort_unstable();
-    parameters.into_iter().map(pair).collect()
-}
-
-fn principal(service: &Service, caller: &Caller) -> Principal {
-    let account = service.keys.place.account.clone();
-    let tags = caller.tags().iter().map(|(name, value)| pair((name, value))).collect();
-    Principal { arn: caller.arn().to_owned(), account, tags }
-}
-
-fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_policy_engine::Key {
-    sekisho_policy_engine::Key {
-        arn,
-        spec: key.spec.name().into(),
-        usage: key.usage.name().into(),
-        origin: "AWS_KMS".into(),
-        state: key.state.name().into(),
-        aliases: aliases.to_vec(),
-        tags: key.tags.iter().map(|(name, value)| pair((name, value))).collect(),
-    }
-}
-
-fn pair((name, value): (&str, &str)) -> Pair {
-    Pair { name: name.to_owned(), value: value.to_owned() }
 }
 
 fn audited(evaluation: &Evaluation, allowed: bool) -> AuditedDecision {

@@ -53,6 +53,7 @@ refused(
     "NotFoundException", client.create_alias,
     AliasName="alias/new", TargetKeyId="00000000-0000-0000-0000-000000000000",
 )
+refused("NotAuthorizedException", client.create_alias, AliasName="alias/aws/s3", TargetKeyId=key_id)
 for name in ("letters", "alias/", "alias/a b"):
     try:
         client.create_alias(AliasName=name, TargetKeyId=key_id)

@@ -41,7 +41,9 @@ pub(crate) enum ApiError {
     EntityAlreadyExists(String),
     IncorrectKey,
     InvalidAliasName(&'static str),
+    InvalidArn(String),
     InvalidCiphertext,
+    InvalidGrantToken,
     InvalidKeyUsage(String),
     InvalidKmsSignature,
     InvalidMac,
@@ -49,6 +51,8 @@ pub(crate) enum ApiError {
     InvalidState(String),
     LimitExceeded(String),
     MalformedPolicyDocument(String),
+    /// Of an alias that is AWS's own.
+    NotAuthorized,
     NotFound(String),
     Tag(String),
     Throttling,
@@ -87,6 +91,8 @@ impl ApiError {
             Self::EntityAlreadyExists(_) => "EntityAlreadyExistsException",
             Self::IncorrectKey => "IncorrectKeyException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
+            Self::InvalidArn(_) => "InvalidArnException",
+            Self::InvalidGrantToken => "InvalidGrantTokenException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
             Self::InvalidKeyUsage(_) => "InvalidKeyUsageException",
             Self::InvalidKmsSignature => "KMSInvalidSignatureException",
@@ -95,6 +101,7 @@ impl ApiError {
             Self::InvalidState(_) => "KMSInvalidStateException",
             Self::LimitExceeded(_) => "LimitExceededException",
             Self::MalformedPolicyDocument(_) => "MalformedPolicyDocumentException",
+            Self::NotAuthorized => "NotAuthorizedException",
             Self::NotFound(_) => "NotFoundException",
             Self::Tag(_) => "TagException",
             Self::Throttling => "ThrottlingException",
@@ -125,7 +132,8 @@ impl ApiError {
             Self::UnknownOperation
             | Self::InvalidCiphertext
             | Self::InvalidKmsSignature
-            | Self::InvalidMac => String::new(),
+            | Self::InvalidMac
+            | Self::NotAuthorized => String::new(),
             Self::MissingAuthenticationToken => "Missing Authentication Token".into(),
             Self::UnrecognizedClient => {
                 "The security token included in the request is invalid.".into()
@@ -154,6 +162,7 @@ impl ApiError {
                 .into(),
             Self::InvalidAliasName(text) => (*text).into(),
             Self::Throttling => "Rate exceeded".into(),
+            Self::InvalidGrantToken => "The grant token is not valid.".into(),
             Self::InvalidMarker => "Could not deserialize marker".into(),
             Self::IncompleteSignature(text)
             | Self::InvalidSignature(text)
@@ -162,6 +171,7 @@ impl ApiError {
             | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
+            | Self::InvalidArn(text)
             | Self::InvalidKeyUsage(text)
             | Self::InvalidState(text)
             | Self::LimitExceeded(text)

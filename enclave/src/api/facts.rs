@@ -14,6 +14,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) encryption_context: Option<&'a EncryptionContext>,
     pub(crate) recipient: Option<&'a Recipient>,
     pub(crate) options: Option<&'a Options>,
+    /// The id of the grant that is to be retired.
+    pub(crate) grant: Option<&'a str>,
     /// The other parameters, for policies: AWS's names, sorted.
     pub(crate) parameters: Vec<(&'static str, String)>,
 }
@@ -112,9 +114,5 @@ impl<'a> Facts<'a> {
             Some(value) => self.parameter(name, value),
             None => self,
         }
-    }
-
-    pub(crate) fn dry_run(&self) -> bool {
-        self.options.is_some_and(|options| options.dry_run)
     }
 }

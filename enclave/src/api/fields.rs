@@ -18,6 +18,9 @@ const MAX_CONTEXT: usize = 8192;
 const GRANT_TOKENS: usize = 10;
 const GRANT_TOKEN: Text = Text::length(1, 8192);
 
+/// Items of a list whose length AWS's service model leaves open; far more than there are choices.
+const MAX_LIST: usize = 100;
+
 /// Constraints on a string member.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text {
@@ -118,6 +121,24 @@ impl Fields {
             self.violation(&format!("Value '{text}'"), name, &constraint);
         }
         Ok(chosen)
+    }
+
+    /// A list of strings out of a closed set.
+    pub(crate) fn choices(
+        &mut self,
+        name: &str,
+        choices: &[&'static str],
+    ) -> Result<Option<Vec<String>>, ApiError> {
+        let texts = self.texts(name, MAX_LIST, Text::length(0, usize::MAX))?;
+        if texts.iter().flatten().any(|text| !choices.contains(&text.as_str())) {
+            let shown = texts.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
+            let set = choices.join(", ");
+            let constraint = format!(
+                "Member must satisfy constraint: [Member must satisfy enum value set: [{set}]]"
+            );
+            self.violation(&format!("Value '[{shown}]'"), name, &constraint);
+        }
+        Ok(texts)
     }
 
     pub(crate) fn integer(
@@ -268,7 +289,8 @@ impl Fields {
         items.into_iter().take(max).map(structure).collect::<Result<_, _>>().map(Some)
     }
 
-    /// `DryRun`, and `GrantTokens` as AWS bounds them. No grants exist yet, so no token means anything.
+    /// `DryRun`, and `GrantTokens` as AWS bounds them. A grant is in force as soon as it is made, so
+    /// that its token changes no decision.
     pub(crate) fn options(&mut self) -> Result<Options, ApiError> {
         self.grant_tokens()?;
         Ok(Options { dry_run: self.boolean("DryRun")? })

@@ -28,6 +28,19 @@ impl Place {
         format!("arn:aws:iam::{}:user/{name}", self.account)
     }
 
+    /// Whether a text has the form of a principal's ARN, of any account.
+    pub(crate) fn is_principal(text: &str) -> bool {
+        let mut parts = text.splitn(6, ':');
+        let head = [parts.next(), parts.next(), parts.next(), parts.next()];
+        let (account, resource) = (parts.next(), parts.next());
+        let is_account = |account: &str| {
+            account.len() == 12 && account.bytes().all(|digit| digit.is_ascii_digit())
+        };
+        matches!(head, [Some("arn"), Some("aws"), Some("iam" | "sts"), Some("")])
+            && account.is_some_and(is_account)
+            && resource.is_some_and(|resource| !resource.is_empty())
+    }
+
     fn arn(&self, resource: &str) -> String {
         format!("arn:aws:kms:{}:{}:{resource}", self.region, self.account)
     }

@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
+pub(crate) mod grants;
 pub(crate) mod material;
 pub(crate) mod modules;
 pub(crate) mod pair;
@@ -16,6 +17,7 @@ pub(crate) mod spec;
 pub(crate) mod state;
 pub(crate) mod store;
 
+use grants::Grant;
 use material::{KeyMaterial, MaterialId};
 use private::PrivateMaterial;
 use rotation::Rotation;
@@ -47,6 +49,9 @@ pub(crate) struct Key {
     /// Automatic rotation, where it is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
+    /// By rising id; at most [`grants::MAX_GRANTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) grants: Vec<Grant>,
 }
 
 impl Key {
@@ -69,6 +74,7 @@ impl Key {
             materials: vec![material],
             private: None,
             rotation: None,
+            grants: Vec::new(),
         }
     }
 

@@ -6,12 +6,16 @@
 //! as before. What is done and the end of its record are one entry: it is done exactly once.
 
 use super::Key;
+use super::grants::retirable_writes;
 use super::state::KeyState;
 use super::store::{HeldKey, KeyStore, StoreFault, key_write};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
 use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// Keys that are tried before a failure is reported.
+const ATTEMPTS: usize = 100;
 
 /// Something that was done because its time had come.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +27,7 @@ pub(crate) enum Done {
 impl KeyStore {
     /// When something is to be done next; milliseconds since 1970.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.first_due().map(|(time, _)| time)
+        self.first_due(1).first().map(|(time, _)| *time)
     }
 
     /// Until the time of [`KeyStore::next_due`] may be another.
@@ -31,26 +35,50 @@ impl KeyStore {
         self.rescheduled.notified().await;
     }
 
-    /// Does the one thing that has waited longest, if its time has come at `now`.
+    /// Does the one thing that has waited longest of what can be done, if its time has come at `now`.
+    /// A key that cannot be read (a host may refuse its record) keeps nothing else waiting.
     pub(crate) async fn do_next_due(&self, now: u64) -> Result<Option<Done>, StoreFault> {
+        let mut outcome = Ok(None);
+        for (time, id) in self.first_due(ATTEMPTS) {
+            if time > now {
+                break;
+            }
+            match self.do_due(time, id, now).await {
+                Ok(None) => {}
+                Ok(done) => return Ok(done),
+                Err(fault) => outcome = Err(fault),
+            }
+        }
+        outcome
+    }
+
+    async fn do_due(&self, time: u64, id: Uuid, now: u64) -> Result<Option<Done>, StoreFault> {
+        // A record that the host withholds is missed here, and not while everybody waits to write.
+        self.by_id(id).await?;
         let writer = self.journal.writer().await?;
-        let Some((time, id)) = self.first_due().filter(|(time, _)| *time <= now) else {
+        if !self.journal.contains(&RecordId::Due { time, key: id }) {
             return Ok(None);
-        };
+        }
         let held = self.by_id(id).await?.filter(|held| held.key.due() == Some(time));
         let held = held.ok_or(StoreFault::Inconsistent)?;
         let (writes, done) = due(&held, now)?;
         writer.commit(writes).await?;
+        if matches!(done, Done::Deleted { .. }) {
+            self.forget(id);
+        }
         Ok(Some(done))
     }
 
-    fn first_due(&self) -> Option<(u64, Uuid)> {
+    fn first_due(&self, limit: usize) -> Vec<(u64, Uuid)> {
         let is_due = |id: &RecordId| matches!(id, RecordId::Due { .. });
         let first = RecordId::Due { time: 0, key: Uuid::nil() };
-        match self.journal.ids(&first, 1, is_due).pop() {
-            Some(RecordId::Due { time, key }) => Some((time, key)),
-            _ => None,
-        }
+        let ids = self.journal.ids(&first, limit, is_due);
+        ids.into_iter()
+            .filter_map(|id| match id {
+                RecordId::Due { time, key } => Some((time, key)),
+                _ => None,
+            })
+            .collect()
     }
 }
 
@@ -62,7 +90,8 @@ fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
             let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
             let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
             let all = aliases.chain(of_key).chain([RecordId::Key(held.key.id)]);
-            let writes = all.map(gone).collect();
+            let mut writes: Vec<Write> = all.map(gone).collect();
+            writes.extend(retirable_writes(held.key.id, &held.key.grants, &[]));
             Ok((writes, Done::Deleted { arn: held.arn.clone() }))
         }
         KeyState::Enabled => {

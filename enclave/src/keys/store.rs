@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::arn::{KeyName, Place};
+use super::grants::retirable_writes;
 use super::modules::{KnownModule, Modules, RegisterError};
 use super::pair::KeyPair;
 use super::policy::{KeyPolicy, PolicyRefused, StoredPolicy};
@@ -21,6 +22,8 @@ use zeroize::Zeroizing;
 
 /// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state.
 const CACHED_KEYS: usize = 10_000;
+/// Of a key that is kept in memory; a grant has up to about a KiB.
+const CACHED_GRANTS: usize = 20;
 
 /// A key with what a decision about it needs.
 pub(crate) struct HeldKey {
@@ -174,6 +177,7 @@ impl KeyStore {
         let mut key = held.key.clone();
         edit(&mut key)?;
         let mut writes = due_writes(&held.key, &key);
+        writes.extend(retirable_writes(id, &held.key.grants, &key.grants));
         writes.push(key_write(&key, &held.policy, &held.aliases).map_err(StoreFault::from)?);
         writer.commit(writes).await.map_err(StoreFault::from)?;
         self.rescheduled.notify_one();
@@ -191,13 +195,42 @@ impl KeyStore {
             .collect()
     }
 
+    /// Up to `limit` grants that `principal` may retire, after `after`, by key and id.
+    pub(crate) fn retirable(
+        &self,
+        principal: &str,
+        after: Option<&(Uuid, String)>,
+        limit: usize,
+    ) -> Vec<(Uuid, String)> {
+        // The smallest string above an id is the id with a NUL behind it.
+        let (key, grant) = after
+            .map_or_else(|| (Uuid::nil(), String::new()), |(key, id)| (*key, format!("{id}\0")));
+        let from = RecordId::Retirable { principal: principal.to_owned(), key, grant };
+        let belongs = |id: &RecordId| matches!(id, RecordId::Retirable { principal: other, .. } if other == principal);
+        let ids = self.journal.ids(&from, limit, belongs);
+        ids.into_iter()
+            .filter_map(|id| match id {
+                RecordId::Retirable { key, grant, .. } => Some((key, grant)),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn remember(&self, held: Arc<HeldKey>, version: u64) {
+        if held.key.grants.len() > CACHED_GRANTS {
+            return;
+        }
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {
             let any = cache.keys().next().copied();
             any.and_then(|any| cache.remove(&any));
         }
         cache.insert(held.key.id, (version, held));
+    }
+
+    /// Wipes the secrets of a deleted key as soon as nobody uses them any more.
+    pub(super) fn forget(&self, id: Uuid) {
+        self.cache().remove(&id);
     }
 
     fn cache(&self) -> MutexGuard<'_, HashMap<Uuid, (u64, Arc<HeldKey>)>> {

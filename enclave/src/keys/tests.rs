@@ -2,6 +2,7 @@
 
 use super::Key;
 use super::arn::Place;
+use super::grants::{Grant, GrantTerms};
 use super::material::{KeyMaterial, RotationType};
 use super::modules::Modules;
 use super::policy::default_document;
@@ -12,6 +13,7 @@ use super::store::{KeyStore, StoreFault};
 use crate::secret::{RootKey, Subkeys};
 use crate::storage::journal::{Cadence, Journal};
 use crate::storage::opponent::Opponent;
+use crate::storage::record::RecordId;
 use sekisho_policy_engine::{Engine, Limits};
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
@@ -114,6 +116,25 @@ async fn what_is_due_first_is_done_first() {
     }
 }
 
+#[tokio::test]
+async fn a_key_whose_record_is_gone_keeps_nothing_else_waiting() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (missing, other) = (make(&store).await, make(&store).await);
+    set(&store, missing, KeyState::PendingDeletion { deletion: 1000 }).await;
+    set(&store, other, KeyState::PendingDeletion { deletion: 2000 }).await;
+    let names = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal.record_names;
+    let record = RecordId::Key(missing).storage_key(&names);
+    let kept = opponent.held().records.remove(&record).unwrap();
+    let store = open(&opponent).await;
+    let arn = store.place.key_arn(other);
+    assert_eq!(store.do_next_due(9000).await.unwrap(), Some(Done::Deleted { arn }));
+    assert!(store.do_next_due(9000).await.is_err());
+    opponent.held().records.insert(record, kept);
+    let arn = store.place.key_arn(missing);
+    assert_eq!(store.do_next_due(9000).await.unwrap(), Some(Done::Deleted { arn }));
+}
+
 async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {
     let on = |key: &mut Key| {
         key.rotation = Some(Rotation::every(90, now));
@@ -166,4 +187,40 @@ async fn a_disabled_key_rotates_when_it_is_enabled_again() {
     // Once, however many periods went by.
     assert_eq!(store.next_due(), Some(390 * DAY));
     assert_eq!(materials(&store, id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_goes_with_what_names_its_grants() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (going, staying) = (make(&store).await, make(&store).await);
+    for (id, number) in [(going, "1"), (staying, "2"), (going, "3")] {
+        let retiring = Some("bob".to_owned());
+        let (name, constraint, operations) = (None, None, vec!["Decrypt".to_owned()]);
+        let terms = GrantTerms { name, grantee: "alice".into(), retiring, operations, constraint };
+        let grant = Grant { id: number.into(), created: 0, terms };
+        let give = |key: &mut Key| {
+            key.grants.push(grant);
+            Ok::<_, StoreFault>(())
+        };
+        store.change(id, give).await.unwrap();
+    }
+    let retirable = |store: &KeyStore| {
+        let mut found = store.retirable("bob", None, 9);
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        found.into_iter().map(|(_, id)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(retirable(&store), ["1", "2", "3"]);
+    assert!(store.retirable("bo", None, 9).is_empty());
+    let all = store.retirable("bob", None, 9);
+    assert_eq!(store.retirable("bob", all.first(), 1), all[1..2]);
+    let end = |key: &mut Key| {
+        key.grants.retain(|grant| grant.id != "1");
+        Ok::<_, StoreFault>(())
+    };
+    store.change(going, end).await.unwrap();
+    assert_eq!(retirable(&open(&opponent).await), ["2", "3"]);
+    set(&store, going, KeyState::PendingDeletion { deletion: 1000 }).await;
+    store.do_next_due(1000).await.unwrap().unwrap();
+    assert_eq!(retirable(&open(&opponent).await), ["2"]);
 }

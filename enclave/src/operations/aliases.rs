@@ -129,11 +129,9 @@ fn check_name(name: &str) -> Result<(), ApiError> {
                 .into(),
         )),
         Some("") => Err(ApiError::InvalidAliasName("Invalid identifier")),
-        Some(name) if name.starts_with("aws/") => {
-            Err(ApiError::InvalidAliasName("Alias names with the prefix alias/aws/ are reserved"))
-        }
-        Some(name) if name.contains(':') => {
-            Err(ApiError::InvalidAliasName("Alias contains invalid characters"))
+        Some(rest) if rest.starts_with("aws/") => Err(ApiError::NotAuthorized),
+        Some(rest) if rest.contains(':') => {
+            Err(ApiError::Validation(format!("{name} contains invalid characters for an alias")))
         }
         Some(_) => Ok(()),
     }

@@ -6,6 +6,7 @@ pub(crate) mod aliases;
 mod data_key_pairs;
 pub(crate) mod data_keys;
 pub(crate) mod encryption;
+mod grants;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 mod mac;
@@ -32,6 +33,7 @@ use aliases::{CreateAlias, DeleteAlias, ListAliases, UpdateAlias};
 use data_key_pairs::{GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext};
 use data_keys::{GenerateDataKey, GenerateDataKeyWithoutPlaintext};
 use encryption::{Decrypt, Encrypt, ReEncrypt};
+use grants::{CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant};
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
 use mac::{GenerateMac, VerifyMac};
@@ -118,7 +120,7 @@ pub(crate) async fn perform(
 ) -> Result<Value, ApiError> {
     permit.check_state()?;
     action.suits(&permit)?;
-    if action.facts().dry_run() {
+    if action.facts().options.is_some_and(|options| options.dry_run) {
         return Err(ApiError::DryRun);
     }
     action.carry_out(service, permit).await

@@ -32,6 +32,8 @@ pub(crate) enum RecordId {
     Due { time: u64, key: Uuid },
     /// A registered policy component, by its name.
     PolicyModule(String),
+    /// A grant, by who may retire it. It has no content: the key's own record has the grant.
+    Retirable { principal: String, key: Uuid, grant: String },
 }
 
 impl RecordId {
@@ -50,6 +52,10 @@ impl RecordId {
             Self::PolicyModule(name) => [b"m", name.as_bytes()].concat(),
             Self::Due { time, key } => {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
+            }
+            // The grant's id is unique and has one length, so that it may stand before the name.
+            Self::Retirable { principal, key, grant } => {
+                [b"r", key.as_bytes().as_slice(), grant.as_bytes(), principal.as_bytes()].concat()
             }
         }
     }

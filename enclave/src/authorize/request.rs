@@ -1,0 +1,71 @@
+//! What a policy is asked, in the contract's words.
+
+use super::{Case, Question};
+use crate::api::{Facts, Recipient};
+use crate::credentials::Caller;
+use crate::keys::Key;
+use crate::keys::grants::Grant;
+use crate::recipient::VerifiedRecipient;
+use crate::service::Service;
+use sekisho_policy_engine::{Pair, Principal, Request};
+
+pub(super) fn request(
+    service: &Service,
+    case: &Case<'_>,
+    question: &Question<'_>,
+    grants: &[&Grant],
+) -> Request {
+    let covering = |grant: &&Grant| sekisho_policy_engine::Grant {
+        id: grant.id.clone(),
+        name: grant.terms.name.clone(),
+    };
+    let key = question.key;
+    Request {
+        action: question.action.into(),
+        resource: question.resource.clone(),
+        principal: principal(service, case.caller),
+        key: key.map(|held| policy_key(held.arn.clone(), &held.key, &held.aliases)),
+        encryption_context: question
+            .encryption_context
+            .map(|context| context.iter().map(pair).collect())
+            .unwrap_or_default(),
+        parameters: parameters(case.facts, question),
+        attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
+        grants: grants.iter().map(covering).collect(),
+        time: case.time,
+        source_ip: None,
+    }
+}
+
+/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
+/// and how a recipient wants its answer, by rising name.
+fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
+    let own = facts.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
+    let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
+    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
+    parameters.sort_unstable();
+    parameters.into_iter().map(pair).collect()
+}
+
+pub(super) fn principal(service: &Service, caller: &Caller) -> Principal {
+    let account = service.keys.place.account.clone();
+    let tags = caller.tags().iter().map(|(name, value)| pair((name, value))).collect();
+    Principal { arn: caller.arn().to_owned(), account, tags }
+}
+
+pub(super) fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_policy_engine::Key {
+    sekisho_policy_engine::Key {
+        arn,
+        spec: key.spec.name().into(),
+        usage: key.usage.name().into(),
+        origin: "AWS_KMS".into(),
+        state: key.state.name().into(),
+        aliases: aliases.to_vec(),
+        tags: key.tags.iter().map(|(name, value)| pair((name, value))).collect(),
+    }
+}
+
+fn pair((name, value): (&str, &str)) -> Pair {
+    Pair { name: name.to_owned(), value: value.to_owned() }
+}

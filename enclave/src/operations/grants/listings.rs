@@ -1,0 +1,126 @@
+//! ListGrants, ListRetirableGrants.
+
+use super::super::{Input, KEY_ID, MARKER, limit, page, seconds};
+use super::{GRANT_ID, PRINCIPAL, SERVICE_PRINCIPAL, no_such_grant, read_token, token};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Subject};
+use crate::authorize::Permit;
+use crate::keys::grants::{Constraint, Grant};
+use crate::keys::store::HeldKey;
+use crate::service::Service;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// AWS's default page, and its largest.
+const PAGE: (i64, i64) = (50, 100);
+
+pub(crate) struct ListGrants {
+    key_id: String,
+    grant_id: Option<String>,
+    grantee: Option<String>,
+    after: Option<String>,
+    limit: usize,
+}
+
+impl Input for ListGrants {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let service = fields.text("GranteeServicePrincipal", SERVICE_PRINCIPAL)?;
+        Ok(Self {
+            key_id: fields.required_text("KeyId", KEY_ID)?,
+            grant_id: fields.text("GrantId", GRANT_ID)?,
+            // No grant is a service's.
+            grantee: fields.text("GranteePrincipal", PRINCIPAL)?.or(service),
+            after: fields.text("Marker", MARKER)?,
+            limit: limit(fields, PAGE.0, PAGE.1)?,
+        })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::of(Subject::Key(&self.key_id))
+    }
+
+    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let held = permit.key()?;
+        let wanted = |grant: &&Grant| {
+            self.grant_id.as_ref().is_none_or(|id| *id == grant.id)
+                && self.grantee.as_ref().is_none_or(|grantee| *grantee == grant.terms.grantee)
+                && self.after.as_ref().is_none_or(|after| grant.id > *after)
+        };
+        let found = held.key.grants.iter().filter(wanted);
+        let found: Vec<_> = found.take(self.limit.saturating_add(1)).collect();
+        if let (Some(id), true) = (&self.grant_id, found.is_empty()) {
+            return Err(no_such_grant(id));
+        }
+        let account = service.keys.place.root_arn();
+        let item = |grant: &&Grant| description(&held.arn, &account, grant);
+        Ok(page(found, self.limit, "Grants", |grant| grant.id.clone(), item))
+    }
+}
+
+pub(crate) struct ListRetirableGrants {
+    principal: String,
+    after: Option<(Uuid, String)>,
+    limit: usize,
+}
+
+impl Input for ListRetirableGrants {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let service = fields.text("RetiringServicePrincipal", SERVICE_PRINCIPAL)?;
+        let principal = fields.text("RetiringPrincipal", PRINCIPAL)?.or(service);
+        let after = match fields.text("Marker", MARKER)? {
+            Some(marker) => Some(read_token(&marker).ok_or(ApiError::InvalidMarker)?),
+            None => None,
+        };
+        let limit = limit(fields, PAGE.0, PAGE.1)?;
+        Ok(Self { principal: fields.required("RetiringPrincipal", principal), after, limit })
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+    }
+
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
+        let wanted = self.limit.saturating_add(1);
+        let mut found = Vec::new();
+        for (key, id) in service.keys.retirable(&self.principal, self.after.as_ref(), wanted) {
+            // A grant may go between the listing and this look.
+            if let Some(held) = service.keys.by_id(key).await? {
+                found.extend(held.key.grant(&id).cloned().map(|grant| (held.clone(), grant)));
+            }
+        }
+        let account = service.keys.place.root_arn();
+        let marker = |(held, grant): &(Arc<HeldKey>, Grant)| {
+            token(held.key.id, &grant.id).unwrap_or_default()
+        };
+        Ok(page(found, self.limit, "Grants", marker, |(held, grant)| {
+            description(&held.arn, &account, grant)
+        }))
+    }
+}
+
+fn description(arn: &str, account: &str, grant: &Grant) -> Value {
+    let terms = &grant.terms;
+    let mut entry = json!({
+        "KeyId": arn,
+        "GrantId": grant.id,
+        "Name": terms.name.as_deref().unwrap_or_default(),
+        "CreationDate": seconds(grant.created),
+        "GranteePrincipal": terms.grantee,
+        "IssuingAccount": account,
+        "Operations": terms.operations,
+    });
+    let Some(members) = entry.as_object_mut() else { return entry };
+    if let Some(retiring) = &terms.retiring {
+        members.insert("RetiringPrincipal".into(), retiring.as_str().into());
+    }
+    if let Some(constraint) = &terms.constraint {
+        let (name, pairs) = match constraint {
+            Constraint::Subset(pairs) => ("EncryptionContextSubset", pairs),
+            Constraint::Equals(pairs) => ("EncryptionContextEquals", pairs),
+        };
+        let pairs: serde_json::Map<String, Value> =
+            pairs.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        members.insert("Constraints".into(), json!({ name: pairs }));
+    }
+    entry
+}
