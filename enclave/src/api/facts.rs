@@ -3,6 +3,7 @@
 
 use super::Recipient;
 use crate::keys::context::EncryptionContext;
+use std::borrow::Cow;
 
 /// What every input can tell.
 #[derive(Default)]
@@ -17,7 +18,7 @@ pub(crate) struct Facts<'a> {
     /// The id of the grant that is to be retired.
     pub(crate) grant: Option<&'a str>,
     /// The other parameters, for policies: AWS's names, sorted.
-    pub(crate) parameters: Vec<(&'static str, String)>,
+    pub(crate) parameters: Vec<(Cow<'static, str>, String)>,
 }
 
 /// Which key a request is about.
@@ -103,10 +104,26 @@ impl<'a> Facts<'a> {
     }
 
     /// Names may come in any order.
-    pub(crate) fn parameter(mut self, name: &'static str, value: impl ToString) -> Self {
-        let at = self.parameters.partition_point(|(known, _)| *known < name);
+    pub(crate) fn parameter(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+    ) -> Self {
+        let name = name.into();
+        let at = self.parameters.partition_point(|(known, _)| *known <= name);
         self.parameters.insert(at, (name, value.to_string()));
         self
+    }
+
+    /// One parameter for each value.
+    pub(crate) fn each(self, name: &'static str, values: &[impl ToString]) -> Self {
+        values.iter().fold(self, |facts, value| facts.parameter(name, value.to_string()))
+    }
+
+    /// Tags that come with a request: `Tags/<name>` with the tag's value.
+    pub(crate) fn tags(self, tags: &[(String, String)]) -> Self {
+        tags.iter()
+            .fold(self, |facts, (name, value)| facts.parameter(format!("Tags/{name}"), value))
     }
 
     pub(crate) fn optional(self, name: &'static str, value: Option<impl ToString>) -> Self {

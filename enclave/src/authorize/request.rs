@@ -40,7 +40,7 @@ pub(super) fn request(
 /// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
 /// and how a recipient wants its answer, by rising name.
 fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
-    let own = facts.parameters.iter().map(|(name, value)| (*name, value.as_str()));
+    let own = facts.parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
     let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
     let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
     let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();

@@ -61,7 +61,7 @@ impl DataKeyPair {
         Facts::of(Subject::Named(&self.key_id))
             .context(&self.context)
             .options(&self.options)
-            .parameter("DataKeyPairSpec", self.spec)
+            .parameter("KeyPairSpec", self.spec)
     }
 
     /// The private key, and the answer without it.

@@ -148,7 +148,7 @@ impl Input for CreateGrant {
         Facts::of(Subject::Key(&self.key_id))
             .options(&self.options)
             .optional("GrantConstraintType", kind)
-            .parameter("GrantOperations", self.operations.join(","))
+            .each("Operations", &self.operations)
             .optional("GranteePrincipal", self.grantee.as_ref())
             .optional("RetiringPrincipal", self.retiring.as_ref())
     }

@@ -76,8 +76,7 @@ impl Input for ScheduleKeyDeletion {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Key(&self.key_id))
-            .parameter("ScheduleKeyDeletionPendingWindowInDays", self.days)
+        Facts::of(Subject::Key(&self.key_id)).parameter("PendingWindowInDays", self.days)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {

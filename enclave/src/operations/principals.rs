@@ -49,7 +49,7 @@ impl Input for CreatePrincipal {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::account(AccountResource::Principal(&self.name))
+        Facts::account(AccountResource::Principal(&self.name)).tags(&self.tags)
     }
 }
 

@@ -71,7 +71,7 @@ impl Input for TagResource {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Key(&self.key_id))
+        Facts::of(Subject::Key(&self.key_id)).tags(&self.tags)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -109,7 +109,7 @@ impl Input for UntagResource {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Key(&self.key_id))
+        Facts::of(Subject::Key(&self.key_id)).each("TagKeys", &self.names)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
