@@ -21,11 +21,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use failure::Failure;
 
-/// The worker's requests make many small allocations; this takes half of glibc's time for them, and
-/// a small part of musl's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A key management service that runs inside an enclave, speaks the AWS KMS API, and releases
 /// keys only to callers whose attestation their policy accepts.
 #[derive(Parser)]

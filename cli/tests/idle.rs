@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 1000;
 const IN_HOST: usize = 8 * 1024;
 const IN_WORKER: usize = 40 * 1024;
 
-/// The worker by itself, in memory: the bar of issue 4.
+/// The worker by itself, in memory.
 const WORKER: usize = 64 * 1024 * 1024;
 
 /// Bytes of a process that are in memory.

@@ -9,11 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The worker's requests make many small allocations; this takes half of glibc's time for them, and
-/// a small part of musl's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The sealed worker of Sekisho, for an AWS Nitro enclave.
 #[derive(Parser)]
 #[command(
