@@ -48,8 +48,8 @@ fn name(text: &str) -> Result<String, String> {
     })
 }
 
-/// The files of a project: where, and what. `{name}` is the policy's name.
-const RUST: [(&str, &str); 13] = [
+/// The files of a project: where, and what. `@name@` is the policy's name.
+const RUST: [(&str, &str); 15] = [
     ("Cargo.toml", include_str!("rust/Cargo.toml.in")),
     ("README.md", include_str!("rust/README.md")),
     (".gitignore", "/target\n"),
@@ -61,13 +61,11 @@ const RUST: [(&str, &str); 13] = [
     ("sekisho-policy/src/allocator.rs", include_str!("../../../policies/sdk/src/allocator.rs")),
     ("sekisho-policy/src/answers.rs", include_str!("../../../policies/sdk/src/answers.rs")),
     ("sekisho-policy/src/bindings.rs", include_str!("../../../policies/sdk/src/bindings.rs")),
+    ("sekisho-policy/src/bytes.rs", include_str!("../../../policies/sdk/src/bytes.rs")),
     ("sekisho-policy/src/json.rs", include_str!("../../../policies/sdk/src/json.rs")),
+    ("sekisho-policy/src/json/cursor.rs", include_str!("../../../policies/sdk/src/json/cursor.rs")),
     ("sekisho-policy/src/state.rs", include_str!("../../../policies/sdk/src/state.rs")),
 ];
-
-/// The one module of the SDK that lies a folder deeper.
-const CURSOR: (&str, &str) =
-    ("sekisho-policy/src/json/cursor.rs", include_str!("../../../policies/sdk/src/json/cursor.rs"));
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
@@ -81,14 +79,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Fails where something is there already.
     fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
     let files = match arguments.lang {
-        Language::Rust => RUST.iter().chain([&CURSOR]),
+        Language::Rust => RUST,
     };
     for (path, text) in files {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|error| failed(parent, error))?;
         }
-        fs::write(&path, text.replace("{name}", name)).map_err(|error| failed(&path, error))?;
+        fs::write(&path, text.replace("@name@", name)).map_err(|error| failed(&path, error))?;
     }
     println!("{} is a policy's project. Next:", folder.display());
     println!("  cd {}", folder.display());
