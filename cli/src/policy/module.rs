@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sekisho_policy_engine::{Engine, Limits, Module, Policy, stock};
 use serde_json::Value;
@@ -13,6 +13,26 @@ use crate::failure::Failure;
 
 /// What a file may have at most; the engine's own limit for a component is far below.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// A policy as it is chosen on the command line.
+#[derive(clap::Args, Debug)]
+pub(super) struct Chosen {
+    /// A component's file, a project's folder, or a stock policy's name.
+    policy: String,
+
+    /// Its configuration: for `iam` an AWS policy document [default: null].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Chosen {
+    /// The policy, admitted and configured as a service would.
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+        let admitted = admit(&self.policy)?;
+        let configuration = self.config.as_deref().map_or(Ok(Value::Null), json)?;
+        configure(&admitted, &configuration)
+    }
+}
 
 /// The component that `name` stands for: a stock policy's name, the folder of a project that was
 /// built, or a file.
@@ -46,11 +66,6 @@ pub(super) fn configure(module: &Module, configuration: &Value) -> Result<Policy
     module
         .configure(text.as_bytes())
         .map_err(|error| Failure::failed(format_args!("the configuration: {error}")))
-}
-
-/// A configuration's file; `null` where there is none.
-pub(super) fn configuration(path: Option<&Path>) -> Result<Value, Failure> {
-    path.map_or(Ok(Value::Null), json)
 }
 
 /// A JSON file.

@@ -31,12 +31,8 @@ Exit status: 0 allow, 1 deny or no opinion, 2 wrong usage.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A component's file, a project's folder, or a stock policy's name.
-    policy: String,
-
-    /// The configuration: for `iam` an AWS policy document [default: null].
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: module::Chosen,
 
     /// The request, JSON.
     #[arg(long, value_name = "FILE")]
@@ -52,9 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let request = request::parse(&written).map_err(|error| {
         Failure::usage(format_args!("{}: {error}", arguments.request.display()))
     })?;
-    let admitted = module::admit(&arguments.policy)?;
-    let configuration = module::configuration(arguments.config.as_deref())?;
-    let policy = module::configure(&admitted, &configuration)?;
+    let policy = arguments.chosen.policy()?;
     // The first run touches everything for the first time.
     policy.evaluate(&request);
     let started = Instant::now();

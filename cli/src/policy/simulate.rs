@@ -34,12 +34,8 @@ const LINE_LIMIT: u64 = 1024 * 1024;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A component's file, a project's folder, or a stock policy's name.
-    policy: String,
-
-    /// Its configuration: for `iam` an AWS policy document [default: null].
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: module::Chosen,
 
     /// What `sekisho audit export` wrote; `-` is standard input.
     #[arg(long, value_name = "FILE")]
@@ -89,9 +85,7 @@ struct Tally {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let admitted = module::admit(&arguments.policy)?;
-    let configuration = module::configuration(arguments.config.as_deref())?;
-    let policy = module::configure(&admitted, &configuration)?;
+    let policy = arguments.chosen.policy()?;
     let path = arguments.against.as_path();
     let (length, input) =
         open(path).map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
