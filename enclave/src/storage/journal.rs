@@ -22,13 +22,17 @@ use sekisho_wire::codec;
 use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient};
 use serde::{Deserialize, Serialize};
 use std::sync::{OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 const LABEL_ENTRY: &[u8] = b"sekisho v1 journal entry";
 
 /// What a change on its way has overtaken is read anew: a whole boot, or one record.
 const ATTEMPTS: usize = 3;
+/// How long a reader of a record that is not there waits for whoever writes.
+const WRITER_TIME: Duration = Duration::from_secs(1);
 
 /// The plaintext of one entry.
 #[derive(Serialize, Deserialize)]
@@ -178,8 +182,9 @@ impl Journal {
                 Err(JournalError::RecordMissing | JournalError::RecordNotCurrent) => {}
                 result => return result,
             }
-            // Maybe it was changed meanwhile, or by a commit whose answer was lost.
-            let _writer = self.writer.lock().await;
+            // Maybe it was changed meanwhile, or by a commit whose answer was lost. Who asks may be
+            // the writer itself, for whom nothing has changed, and which must not wait for itself.
+            let Ok(_writer) = timeout(WRITER_TIME, self.writer.lock()).await else { break };
             self.read_on().await?;
             let now = row();
             if now == seen {

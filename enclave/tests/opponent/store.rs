@@ -203,6 +203,22 @@ async fn an_access_key_as_it_was_before_it_was_disabled() {
     scene.recovers().await;
 }
 
+/// Whoever changes something reads what it is now, with the journal's lock in hand.
+#[tokio::test]
+async fn a_record_that_is_dropped_under_who_changes_it() {
+    let scene = Scene::start().await;
+    let (_, key) = user(&scene).await;
+    let update = json!({ "PrincipalName": "eve", "AccessKeyId": key, "Status": "Inactive" });
+    scene.attack(Attack::default().on_get(|_, _| None));
+    let update_once = scene.call("Sekisho.UpdateAccessKey", update.clone());
+    let answer = tokio::time::timeout(Duration::from_secs(30), update_once).await;
+    refused(answer.expect("an answer"), INTERNAL);
+    scene.logged("the store does not have a record that the journal names");
+    scene.opponent.behave();
+    scene.call("Sekisho.UpdateAccessKey", update).await.unwrap();
+    scene.recovers().await;
+}
+
 #[tokio::test]
 async fn an_access_key_that_the_host_does_not_delete() {
     let scene = Scene::start().await;
