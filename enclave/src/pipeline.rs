@@ -71,8 +71,10 @@ async fn decide_and_perform(
 ) -> Result<Value, ApiError> {
     let operation = authenticated.operation();
     let action = Action::parse(operation, authenticated.body())?;
-    let permit = permit(service, authenticated, &action.facts(), entry).await?;
-    operations::perform(service, action, permit).await
+    let facts = action.facts();
+    let permit = permit(service, authenticated, &facts, entry).await?;
+    let dry_run = facts.options.is_some_and(|options| options.dry_run);
+    operations::perform(service, action, permit, dry_run).await
 }
 
 /// From what a request tells to the policies' word.

@@ -58,7 +58,7 @@ pub(crate) struct ListArguments {
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let component = module::component(&arguments.policy)?;
     // What the service would refuse is said before it is asked.
-    module::admit(&arguments.policy)?;
+    module::admit_component(&arguments.policy, &component)?;
     let client = client(arguments.profile.as_deref())?;
     let body = json!({ "Name": arguments.name, "Component": BASE64.encode(component) });
     let answer = client.call("Sekisho.RegisterPolicyModule", &body).await;

@@ -54,9 +54,13 @@ pub(super) fn component(name: &str) -> Result<Vec<u8>, Failure> {
 
 /// The module that `name` stands for, admitted as the service would.
 pub(super) fn admit(name: &str) -> Result<Module, Failure> {
-    let bytes = component(name)?;
+    admit_component(name, &component(name)?)
+}
+
+/// The module of a component, which is called `name`.
+pub(super) fn admit_component(name: &str, component: &[u8]) -> Result<Module, Failure> {
     let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
-    engine.admit(&bytes).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
+    engine.admit(component).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
 }
 
 /// What `PutKeyPolicy` makes of a configuration: an AWS policy document is text as it is, and so is

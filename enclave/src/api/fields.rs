@@ -16,7 +16,7 @@ const MAX_CONTEXT: usize = 8192;
 
 /// `GrantTokenList` and `GrantTokenType` of AWS's service model.
 const GRANT_TOKENS: usize = 10;
-const GRANT_TOKEN: Text = Text::length(1, 8192);
+pub(crate) const GRANT_TOKEN: Text = Text::length(1, 8192);
 
 /// Items of a list whose length AWS's service model leaves open; far more than there are choices.
 const MAX_LIST: usize = 100;
@@ -268,25 +268,32 @@ impl Fields {
         }
     }
 
-    /// A list of structures: at most `max` of them.
-    pub(crate) fn structures(
-        &mut self,
-        name: &str,
-        max: usize,
-    ) -> Result<Option<Vec<Fields>>, ApiError> {
-        let items = match self.take(name) {
+    /// The first `max` items of a list.
+    fn list(&mut self, name: &str, max: usize) -> Result<Option<Vec<Value>>, ApiError> {
+        let mut items = match self.take(name) {
             None => return Ok(None),
             Some(Value::Array(items)) => items,
             Some(other) => return Err(wrong_type(&other, "a list")),
         };
         if items.len() > max {
             self.violation("Value", name, &shorter_or_equal(max));
+            items.truncate(max);
         }
+        Ok(Some(items))
+    }
+
+    /// A list of structures: at most `max` of them.
+    pub(crate) fn structures(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Result<Option<Vec<Fields>>, ApiError> {
+        let Some(items) = self.list(name, max)? else { return Ok(None) };
         let structure = |item| match item {
             Value::Object(members) => Ok(Self { members, violations: Vec::new() }),
             other => Err(wrong_type(&other, "a structure")),
         };
-        items.into_iter().take(max).map(structure).collect::<Result<_, _>>().map(Some)
+        items.into_iter().map(structure).collect::<Result<_, _>>().map(Some)
     }
 
     /// `DryRun`, and `GrantTokens` as AWS bounds them. A grant is in force as soon as it is made, so
@@ -309,16 +316,9 @@ impl Fields {
         max: usize,
         shape: Text,
     ) -> Result<Option<Vec<String>>, ApiError> {
-        let items = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::Array(items)) => items,
-            Some(other) => return Err(wrong_type(&other, "a list")),
-        };
-        if items.len() > max {
-            self.violation("Value", name, &shorter_or_equal(max));
-        }
+        let Some(items) = self.list(name, max)? else { return Ok(None) };
         let mut texts = Vec::new();
-        for (at, item) in items.into_iter().take(max).enumerate() {
+        for (at, item) in items.into_iter().enumerate() {
             let Value::String(text) = item else { return Err(wrong_type(&item, "a string")) };
             let member = format!("{name}.{}.member", at.saturating_add(1));
             self.check_text(&member, &text, shape);

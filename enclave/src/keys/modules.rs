@@ -8,7 +8,7 @@ use super::store::StoreFault;
 use crate::log::{Event, log};
 use crate::storage::journal::{Journal, Write};
 use crate::storage::record::RecordId;
-use sekisho_policy_engine::{AdmissionError, Engine, Module, stock};
+use sekisho_policy_engine::{AdmissionError, Engine, Module, ModuleDigest, stock};
 use sekisho_wire::codec;
 use serde::{Deserialize, Serialize};
 use std::panic::resume_unwind;
@@ -100,13 +100,13 @@ impl Modules {
         now: u64,
     ) -> Result<KnownModule, RegisterError> {
         let _registering = self.registering.lock().await;
+        let digest = ModuleDigest::of(&component).to_string();
+        if let Some(same) = self.of_name(name).filter(|known| known.digest == digest) {
+            return Ok(same);
+        }
         let (module, component) = self.compile(name.to_owned(), component, now).await?;
         if let Some(known) = self.of_name(name) {
-            return if known.digest == module.digest {
-                Ok(known)
-            } else {
-                Err(RegisterError::Exists { name: known.name, digest: known.digest })
-            };
+            return Err(RegisterError::Exists { name: known.name, digest: known.digest });
         }
         if self.list().len() >= MAX_REGISTERED + stock::ALL.len() {
             return Err(RegisterError::TooMany);

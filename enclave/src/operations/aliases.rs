@@ -20,12 +20,13 @@ const ALIAS_NAME: Text = Text {
     }),
 };
 
-pub(crate) struct CreateAlias {
+/// What both operations ask for that let an alias point to a key.
+struct Pointing {
     name: String,
     target: String,
 }
 
-impl Input for CreateAlias {
+impl Pointing {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields.required_text("AliasName", ALIAS_NAME)?,
@@ -35,45 +36,58 @@ impl Input for CreateAlias {
 
     fn check(&self) -> Result<(), ApiError> {
         check_name(&self.name)?;
-        check_target(&self.target)
+        if self.target.contains("alias/") {
+            return Err(ApiError::Validation("Aliases must refer to keys. Not aliases".into()));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) struct CreateAlias {
+    asked: Pointing,
+}
+
+impl Input for CreateAlias {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { asked: Pointing::read(fields)? })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        self.asked.check()
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(Subject::Key(&self.target)).and_account(AccountResource::Alias(&self.name))
+        Facts::of(Subject::Key(&self.asked.target))
+            .and_account(AccountResource::Alias(&self.asked.name))
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let target = permit.key()?.key.id;
-        let created = service.keys.create_alias(&self.name, target, permit.time()).await;
-        created.map_err(|error| refusal(service, error, &self.name))?;
+        let created = service.keys.create_alias(&self.asked.name, target, permit.time()).await;
+        created.map_err(|error| refusal(service, error, &self.asked.name))?;
         Ok(json!({}))
     }
 }
 
 pub(crate) struct UpdateAlias {
-    name: String,
-    target: String,
+    asked: Pointing,
 }
 
 impl Input for UpdateAlias {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self {
-            name: fields.required_text("AliasName", ALIAS_NAME)?,
-            target: fields.required_text("TargetKeyId", KEY_ID)?,
-        })
+        Ok(Self { asked: Pointing::read(fields)? })
     }
 
     fn check(&self) -> Result<(), ApiError> {
-        check_name(&self.name)?;
-        check_target(&self.target)
+        self.asked.check()
     }
 
     /// As in AWS, the alias, the key that it leaves and the key that it comes to are asked for.
     fn facts(&self) -> Facts<'_> {
-        let subject = Subject::Key(&self.target);
-        Facts::of(Subject::Named(&self.name))
+        let subject = Subject::Key(&self.asked.target);
+        Facts::of(Subject::Named(&self.asked.name))
             .and(Second { subject, actions: None, encryption_context: None })
-            .and_account(AccountResource::Alias(&self.name))
+            .and_account(AccountResource::Alias(&self.asked.name))
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
@@ -83,7 +97,7 @@ impl Input for UpdateAlias {
         if kind(&before.key) != kind(&after.key) {
             return Err(ApiError::Validation(format!(
                 "Alias {} cannot be changed to a key of another type or key usage",
-                self.name
+                self.asked.name
             )));
         }
         Ok(())
@@ -91,8 +105,8 @@ impl Input for UpdateAlias {
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (before, after) = (permit.key()?.key.id, permit.second_key()?.key.id);
-        let moved = service.keys.move_alias(&self.name, before, after, permit.time()).await;
-        moved.map_err(|error| refusal(service, error, &self.name))?;
+        let moved = service.keys.move_alias(&self.asked.name, before, after, permit.time()).await;
+        moved.map_err(|error| refusal(service, error, &self.asked.name))?;
         Ok(json!({}))
     }
 }
@@ -135,13 +149,6 @@ fn check_name(name: &str) -> Result<(), ApiError> {
         }
         Some(_) => Ok(()),
     }
-}
-
-fn check_target(target: &str) -> Result<(), ApiError> {
-    if target.contains("alias/") {
-        return Err(ApiError::Validation("Aliases must refer to keys. Not aliases".into()));
-    }
-    Ok(())
 }
 
 fn refusal(service: &Service, error: AliasError, name: &str) -> ApiError {

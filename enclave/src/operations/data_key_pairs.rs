@@ -1,12 +1,12 @@
 //! GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext.
 
-use super::encryption::seal_symmetric;
-use super::{Input, KEY_ID, suits};
+use super::encryption::{seal_symmetric, suits_symmetric};
+use super::{Input, KEY_ID};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
 use crate::keys::context::EncryptionContext;
 use crate::keys::pair::{self, PairError};
-use crate::keys::spec::{KeySpec, KeyUsage, SYMMETRIC_DEFAULT};
+use crate::keys::spec::KeySpec;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -110,7 +110,7 @@ impl Input for GenerateDataKeyPair {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+        suits_symmetric(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -138,7 +138,7 @@ impl Input for GenerateDataKeyPairWithoutPlaintext {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+        suits_symmetric(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {

@@ -1,11 +1,10 @@
 //! GenerateDataKey, GenerateDataKeyWithoutPlaintext.
 
-use super::encryption::seal_symmetric;
-use super::{Input, KEY_ID, suits};
+use super::encryption::{seal_symmetric, suits_symmetric};
+use super::{Input, KEY_ID};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
 use crate::keys::context::EncryptionContext;
-use crate::keys::spec::{KeyUsage, SYMMETRIC_DEFAULT};
 use crate::secret::fill_random;
 use crate::service::Service;
 use base64::Engine as _;
@@ -93,7 +92,7 @@ impl Input for GenerateDataKey {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+        suits_symmetric(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -121,7 +120,7 @@ impl Input for GenerateDataKeyWithoutPlaintext {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+        suits_symmetric(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {

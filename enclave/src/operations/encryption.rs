@@ -275,6 +275,11 @@ fn seal(
     Ok((blob, None))
 }
 
+/// Whether the permitted key is one for [`seal_symmetric`].
+pub(super) fn suits_symmetric(permit: &Permit) -> Result<(), ApiError> {
+    suits(permit, permit.key()?, KeyUsage::EncryptDecrypt, SYMMETRIC_DEFAULT)
+}
+
 /// Seals with the key's current material.
 pub(super) fn seal_symmetric(
     held: &HeldKey,

@@ -5,7 +5,7 @@ mod listings;
 pub(crate) use listings::{ListGrants, ListRetirableGrants};
 
 use super::{Input, KEY_ID, change};
-use crate::api::{ApiError, Facts, Fields, Options, Pattern, Subject, Text};
+use crate::api::{ApiError, Facts, Fields, GRANT_TOKEN, Options, Pattern, Subject, Text};
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
@@ -39,7 +39,7 @@ const OPERATIONS: &[&str] = &[
     "Encapsulate",
     "Decapsulate",
 ];
-/// `PrincipalIdType`, `ServicePrincipalType`, `GrantNameType`, `GrantIdType`, `GrantTokenType`.
+/// `PrincipalIdType`, `ServicePrincipalType`, `GrantNameType`, `GrantIdType`.
 const PRINCIPAL: Text = Text {
     min: 1,
     max: 256,
@@ -58,7 +58,6 @@ const NAME: Text = Text {
     }),
 };
 const GRANT_ID: Text = Text::length(1, 128);
-const GRANT_TOKEN: Text = Text::length(1, 8192);
 /// AWS's limit for the encryption context of a grant's constraint, characters.
 const MAX_CONSTRAINT: usize = 384;
 

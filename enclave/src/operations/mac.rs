@@ -39,6 +39,10 @@ impl Mac {
             .options(&self.options)
             .parameter(ALGORITHM, self.algorithm)
     }
+
+    fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        suits(permit, permit.key()?, KeyUsage::GenerateVerifyMac, self.algorithm)
+    }
 }
 
 pub(crate) struct GenerateMac {
@@ -55,7 +59,7 @@ impl Input for GenerateMac {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::GenerateVerifyMac, self.asked.algorithm)
+        self.asked.suits(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -87,7 +91,7 @@ impl Input for VerifyMac {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        suits(permit, permit.key()?, KeyUsage::GenerateVerifyMac, self.asked.algorithm)
+        self.asked.suits(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {

@@ -117,10 +117,11 @@ pub(crate) async fn perform(
     service: &Service,
     action: Action,
     permit: Permit,
+    dry_run: bool,
 ) -> Result<Value, ApiError> {
     permit.check_state()?;
     action.suits(&permit)?;
-    if action.facts().options.is_some_and(|options| options.dry_run) {
+    if dry_run {
         return Err(ApiError::DryRun);
     }
     action.carry_out(service, permit).await
