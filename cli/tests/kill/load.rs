@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// Principals of a caller: fewer than the service takes of all.
 const PRINCIPALS: usize = 300;
+/// Keys of a caller, and aliases. The more records there are, the longer it is from one snapshot to
+/// the next, and kills wait for them.
+const KEYS: usize = 300;
 
 /// What all callers share.
 #[derive(Default)]
@@ -189,6 +192,9 @@ impl Step<'_> {
     }
 
     async fn create_key(&mut self, model: &mut Model) {
+        if model.keys.len() == KEYS {
+            return;
+        }
         let description = name("key", self.number, self.counter);
         let policy = policy(&description);
         let body = json!({
@@ -203,6 +209,9 @@ impl Step<'_> {
     }
 
     async fn create_alias(&mut self, random: &mut Random, model: &mut Model) {
+        if model.aliases.len() == KEYS {
+            return;
+        }
         let Some(key) = random.of(&model.keys).map(|key| key.id.clone()) else { return };
         let alias = format!("alias/{}", name("name", self.number, self.counter));
         let body = json!({ "AliasName": alias, "TargetKeyId": key });
