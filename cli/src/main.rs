@@ -10,6 +10,7 @@ mod dev_document;
 mod endpoint;
 mod failure;
 mod https;
+mod measure;
 mod measurement;
 mod pem;
 mod policy;
@@ -35,6 +36,7 @@ enum Command {
     Dev(dev::Arguments),
     Demo(demo::Arguments),
     DevDocument(dev_document::Arguments),
+    Measure(measure::Arguments),
     #[command(subcommand)]
     Attest(attest::Command),
     Principal(principal::Arguments),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::InternalHost => return service::host::run(),
         Command::InternalWorker => return service::worker::run(),
         Command::DevDocument(arguments) => dev_document::run(arguments),
+        Command::Measure(arguments) => measure::run(&arguments),
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::Result;
 use crate::load::{Call, Target, send};
-use crate::process::Process;
+use crate::process::{Process, Worker};
 
 /// What the attested caller is measured as.
 const PCR0: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
@@ -29,7 +29,7 @@ pub(crate) struct Kms {
     chain: Chain,
     recipient: Recipient,
     signer: Signer,
-    _process: Process,
+    process: Process,
 }
 
 /// A key, and a ciphertext of it.
@@ -65,8 +65,13 @@ impl Kms {
                 session_token: None,
                 region: "us-east-1".into(),
             },
-            _process: process,
+            process,
         })
+    }
+
+    /// The sealed worker's process.
+    pub(crate) fn worker(&self) -> Result<Worker> {
+        self.process.worker()
     }
 
     fn said(&self, name: &str) -> Result<&str> {
@@ -121,7 +126,12 @@ impl Kms {
         Ok(Sealed { key_id, ciphertext: text(&encrypted, "/CiphertextBlob")? })
     }
 
-    async fn call(&self, target: &Target, operation: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn call(
+        &self,
+        target: &Target,
+        operation: &str,
+        body: &Value,
+    ) -> Result<Value> {
         let call = self.signed(operation, body, b"")?;
         let sent = send(&mut target.connect().await?, &call).await;
         let (status, body) = sent.map_err(|error| error.to_string())?;
@@ -173,7 +183,7 @@ impl Kms {
     }
 
     /// A request as any AWS client makes it.
-    fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
+    pub(crate) fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
         let body = serde_json::to_vec(body)?;
         let host = self.said("endpoint")?.trim_start_matches("https://");
         let target = format!("TrentService.{operation}");

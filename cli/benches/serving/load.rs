@@ -4,6 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Full};
@@ -30,6 +31,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a closed loop measured.
 pub(crate) struct Load {
+    /// Requests, those before the clock ran among them.
+    pub(crate) all: u64,
     /// Requests a second.
     pub(crate) rate: f64,
     /// Microseconds.
@@ -44,8 +47,9 @@ impl Load {
             let index = (latencies.len() as f64 * part) as usize;
             latencies.get(index).map_or(0, Duration::as_micros)
         };
-        let rate = latencies.len() as f64 / duration.as_secs_f64();
-        Self { rate, p50: at(0.50), p99: at(0.99) }
+        let all = latencies.len() as u64;
+        let rate = all as f64 / duration.as_secs_f64();
+        Self { all, rate, p50: at(0.50), p99: at(0.99) }
     }
 }
 
@@ -59,8 +63,9 @@ pub(crate) async fn load(
     let senders = connect(target, connections).await?;
     let from = Instant::now() + WARM_UP;
     let until = from + duration;
+    let early = Arc::new(AtomicU64::new(0));
     let loops = senders.into_iter().map(|mut sender| {
-        let (call, target) = (call.clone(), target.clone());
+        let (call, target, early) = (call.clone(), target.clone(), early.clone());
         async move {
             let mut latencies = Vec::new();
             loop {
@@ -71,11 +76,14 @@ pub(crate) async fn load(
                 answer(&target, &mut sender, &call).await?;
                 if started >= from {
                     latencies.push(started.elapsed());
+                } else {
+                    early.fetch_add(1, Relaxed);
                 }
             }
         }
     });
-    Ok(Load::of(join(loops).await?, duration))
+    let load = Load::of(join(loops).await?, duration);
+    Ok(Load { all: load.all + early.load(Relaxed), ..load })
 }
 
 /// Each of some requests once, shared out among the connections.

@@ -2,7 +2,8 @@
 //! costs a long download.
 //!
 //! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS]]`, with `ROWS` the start of the names of
-//! rows to measure beside hello world. Each row is a closed loop over TLS 1.3
+//! rows to measure beside hello world, or `cargo bench -p sekisho --bench serving -- operations
+//! [SECONDS]` for each group of operations beside its cryptography. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
 //! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
 //! a `sekisho-host` relay of its own. With `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server
@@ -12,6 +13,7 @@ mod hello;
 mod kms;
 mod load;
 mod moto;
+mod operations;
 mod process;
 mod raw;
 mod table;
@@ -43,6 +45,11 @@ fn main() -> Result {
     match arguments.next().as_deref() {
         Some("hello-server") => block_on(hello::hello_server(&arguments.next().ok_or("a folder")?)),
         Some("hello-relay") => block_on(hello::hello_relay(&arguments.next().ok_or("a folder")?)),
+        Some("operations") => {
+            let seconds = arguments.next().map_or(Ok(SECONDS), |seconds| seconds.parse())?;
+            let folder = tempfile::tempdir()?;
+            block_on(operations::measure(folder.path(), Duration::from_secs(seconds)))
+        }
         seconds => {
             let seconds = seconds.map_or(Ok(SECONDS), str::parse)?;
             let rows = arguments.next().unwrap_or_default();

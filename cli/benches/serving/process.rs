@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::Result;
 
@@ -19,6 +20,37 @@ impl Process {
             return Err(format!("{command:?} did not start").into());
         }
         Ok((Self(child), line))
+    }
+}
+
+impl Process {
+    /// The worker that this `sekisho dev` started.
+    pub(crate) fn worker(&self) -> Result<Worker> {
+        let id = self.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        for child in children.split_whitespace() {
+            let command = std::fs::read_to_string(format!("/proc/{child}/cmdline"))?;
+            if command.split('\0').any(|argument| argument == "internal-worker") {
+                return Ok(Worker(child.into()));
+            }
+        }
+        Err("sekisho dev has no worker".into())
+    }
+}
+
+/// A running worker, by its process id.
+pub(crate) struct Worker(String);
+
+impl Worker {
+    /// What all its threads have spent on processors.
+    pub(crate) fn processor_time(&self) -> Result<Duration> {
+        let mut spent = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0))? {
+            let times = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let running = times.split_whitespace().next().ok_or("an empty schedstat")?;
+            spent += Duration::from_nanos(running.parse()?);
+        }
+        Ok(spent)
     }
 }
 
