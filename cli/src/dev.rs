@@ -24,6 +24,9 @@ Examples:
     sekisho dev --user alice --user bob
     AWS_PROFILE=alice aws kms list-keys
 
+  In two Regions, with multi-Region keys between them:
+    sekisho dev --region us-east-1 --region eu-west-1
+
   In a folder of its own, on any free port, for a program:
     sekisho dev --data-dir ./kms --listen 127.0.0.1:0 --json
 
@@ -51,8 +54,9 @@ pub(crate) struct Arguments {
     listen: SocketAddr,
 
     /// The region in ARNs and signatures; fixed when the folder is made [default: us-east-1].
-    #[arg(long)]
-    region: Option<Region>,
+    /// Repeatable: further regions are served beside the first, and kept for later starts.
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<Region>,
 
     /// The account, twelve digits; fixed when the folder is made [default: 000000000000].
     #[arg(long)]
@@ -104,7 +108,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     tokio::pin!(stopped);
 
-    let wanted = Wanted { region: arguments.region, account: arguments.account };
+    let wanted = Wanted { regions: arguments.regions, account: arguments.account };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
     let options = Options {
         listen: arguments.listen,

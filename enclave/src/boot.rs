@@ -16,7 +16,7 @@ use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
-use crate::service::{Computing, Service};
+use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
 use crate::upkeep;
@@ -133,19 +133,22 @@ pub(crate) async fn unseal(
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
     let keys = Arc::new(keys);
+    let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
     let service = Service {
-        credentials: Credentials::new(
+        credentials: Arc::new(Credentials::new(
             place,
+            regions.clone(),
             credentials,
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
-        ),
-        recipients: RecipientVerifier::new(anchors),
+        )),
+        recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
-        account_policy,
+        account_policy: Arc::new(account_policy),
         audit,
-        computing: Computing::default(),
+        computing: Arc::default(),
+        regions,
     };
     Ok((authority, journal, service))
 }

@@ -70,6 +70,7 @@ impl Existing {
         let auditor = keys::public_key(&self.path.join(AUDITOR_PUBLIC));
         let configuration = worker::configuration(
             &self.settings.region.to_string(),
+            &self.settings.other_regions(),
             &self.settings.account.to_string(),
             root.into_iter().next().unwrap_or_default(),
             auditor.map_err(|error| error.to_string())?,

@@ -47,23 +47,45 @@ const SOCKET_PATH_LIMIT: usize = 107;
 /// The longest name of a socket in the run folder, with its slash.
 const SOCKET_NAME: usize = "/worker.sock".len();
 
-/// What a folder was made for. A key's ARN holds both, so they cannot change later.
+/// What a folder was made for. A key's ARN holds Region and account, so they cannot change later;
+/// further Regions can come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) region: Region,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    more_regions: Vec<Region>,
     pub(crate) account: Account,
+}
+
+impl Settings {
+    /// The Regions beside the home Region, as the boot configuration has them.
+    pub(crate) fn other_regions(&self) -> Vec<String> {
+        self.more_regions.iter().map(Region::to_string).collect()
+    }
+
+    /// Takes the Regions that are wanted and were not before; whether there are any.
+    fn add(&mut self, wanted: &[Region]) -> bool {
+        let known = self.more_regions.len();
+        for region in wanted {
+            if *region != self.region && !self.more_regions.contains(region) {
+                self.more_regions.push(region.clone());
+            }
+        }
+        self.more_regions.len() > known
+    }
 }
 
 /// What the command line asks of a folder; nothing means: what it was made for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    pub(crate) region: Option<Region>,
+    /// The home Region first.
+    pub(crate) regions: Vec<Region>,
     pub(crate) account: Option<Account>,
 }
 
 impl Wanted {
     fn agrees_with(&self, settings: &Settings) -> bool {
-        self.region.as_ref().is_none_or(|region| *region == settings.region)
+        self.regions.first().is_none_or(|region| *region == settings.region)
             && self.account.as_ref().is_none_or(|account| *account == settings.account)
     }
 }
@@ -91,13 +113,16 @@ impl Folder {
         let at = |source| FolderError::Io { path: path.to_owned(), source };
         private_folder(path).map_err(at)?;
         let path = path.canonicalize().map_err(at)?;
-        let settings = match read_marker(&path)? {
+        let mut settings = match read_marker(&path)? {
             Some(settings) => settings,
             None => claim(&path, wanted)?,
         };
         let lock = lock(&path)?;
         if !wanted.agrees_with(&settings) {
             return Err(FolderError::OtherSettings { path, settings });
+        }
+        if settings.add(&wanted.regions) {
+            write_marker(&path, &settings)?;
         }
         let run = Run::prepare(&path)?;
         Ok(Self { path, settings, run, _lock: lock })
@@ -226,14 +251,19 @@ fn claim(folder: &Path, wanted: &Wanted) -> Result<Settings, FolderError> {
         return Err(FolderError::NotOurs { path: folder.to_owned() });
     }
     let settings = Settings {
-        region: wanted.region.clone().unwrap_or_default(),
+        region: wanted.regions.first().cloned().unwrap_or_default(),
+        more_regions: Vec::new(),
         account: wanted.account.clone().unwrap_or_default(),
     };
-    let path = folder.join(MARKER);
-    let marker = serde_json::to_vec(&settings)
-        .map_err(|source| FolderError::Marker { path: path.clone(), source })?;
-    write_private(&path, &marker).map_err(|source| FolderError::Io { path, source })?;
+    write_marker(folder, &settings)?;
     Ok(settings)
+}
+
+fn write_marker(folder: &Path, settings: &Settings) -> Result<(), FolderError> {
+    let path = folder.join(MARKER);
+    let marker = serde_json::to_vec(settings)
+        .map_err(|source| FolderError::Marker { path: path.clone(), source })?;
+    write_private(&path, &marker).map_err(|source| FolderError::Io { path, source })
 }
 
 fn lock(folder: &Path) -> Result<File, FolderError> {
@@ -332,13 +362,22 @@ mod tests {
     fn a_second_start_finds_the_settings_of_the_first() {
         let parent = temporary();
         let path = parent.path().join("data");
-        let wanted = Wanted { region: Some("eu-west-1".parse().unwrap()), account: None };
-        let first = Folder::open(&path, &wanted).unwrap();
+        let wanted = |regions: &[&str]| {
+            let regions = regions.iter().map(|region| region.parse().unwrap()).collect();
+            Wanted { regions, account: None }
+        };
+        let first = Folder::open(&path, &wanted(&["eu-west-1"])).unwrap();
         let settings = first.settings().clone();
         drop(first);
         assert_eq!(Folder::open(&path, &Wanted::default()).unwrap().settings(), &settings);
-        let other = Wanted { region: Some("us-east-1".parse().unwrap()), account: None };
+        let other = wanted(&["us-east-1"]);
         assert!(matches!(Folder::open(&path, &other), Err(FolderError::OtherSettings { .. })));
+        for more in ["us-east-1", "us-west-2", "eu-west-1"] {
+            Folder::open(&path, &wanted(&["eu-west-1", more])).unwrap();
+        }
+        let folder = Folder::open(&path, &Wanted::default()).unwrap();
+        assert_eq!(folder.settings().region, settings.region);
+        assert_eq!(folder.settings().other_regions(), ["us-east-1", "us-west-2"]);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::recipient::VerifiedRecipient;
 use crate::service::Service;
 use sekisho_policy_engine::{Pair, Principal, Request};
 
+/// The condition key `kms:MultiRegionKeyType`: `PRIMARY` or `REPLICA`.
+pub(crate) const MULTI_REGION_KEY_TYPE: &str = "MultiRegionKeyType";
+
 pub(super) fn request(
     service: &Service,
     case: &Case<'_>,
@@ -37,13 +40,15 @@ pub(super) fn request(
     }
 }
 
-/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
-/// and how a recipient wants its answer, by rising name.
+/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it), how a
+/// recipient wants its answer, and what a multi-Region key is among its relatives, by rising name.
 fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
     let own = facts.parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
     let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
     let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
-    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
+    let multi_region = question.key.and_then(|held| held.key.multi_region.as_ref());
+    let key_type = multi_region.map(|found| (MULTI_REGION_KEY_TYPE, found.key_type()));
+    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).chain(key_type).collect();
     parameters.sort_unstable();
     parameters.into_iter().map(pair).collect()
 }

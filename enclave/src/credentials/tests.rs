@@ -11,6 +11,7 @@ use time::macros::datetime;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 04:00:00 UTC);
 const REGION: &str = "eu-central-1";
+const REGIONS: [&str; 2] = [REGION, "us-east-1"];
 const BOOT: (&str, &str) = ("AKIABOOT", "boot secret");
 
 struct World {
@@ -38,7 +39,13 @@ impl World {
         let expires = milliseconds(NOW + Duration::hours(1));
         let key = principals.create_access_key("alice", 0, Some(expires)).await.unwrap();
         let sessions = Sessions::new(subkeys.sessions);
-        let credentials = Credentials::new(place, vec![boot], principals, sessions);
+        let credentials = Credentials::new(
+            place,
+            REGIONS.map(String::from).into(),
+            vec![boot],
+            principals,
+            sessions,
+        );
         Self { credentials, key }
     }
 
