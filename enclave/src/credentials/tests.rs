@@ -70,6 +70,21 @@ impl World {
 }
 
 #[tokio::test]
+async fn a_request_is_of_the_region_that_it_is_signed_for() {
+    let world = World::new().await;
+    for (region, served) in [(REGION, true), ("us-east-1", true), ("us-west-1", false)] {
+        let request = sign((BOOT.0, BOOT.1, None), Operation::ListKeys, region, NOW);
+        match world.credentials.authenticate(request, NOW).await {
+            Ok(asked) => assert!(served && asked.region() == region, "{region}"),
+            Err(error) => {
+                assert!(!served && error.code() == "InvalidSignatureException", "{region}");
+                assert!(error.message().ends_with("in 'eu-central-1', 'us-east-1'."));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn callers_are_who_their_access_key_says() {
     let world = World::new().await;
     let root = world.ask((BOOT.0, BOOT.1, None), NOW).await.unwrap();

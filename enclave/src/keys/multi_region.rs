@@ -266,3 +266,6 @@ impl KeyStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

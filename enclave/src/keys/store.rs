@@ -130,7 +130,7 @@ impl KeyStore {
 
     /// The name of a record of this Region. Journals from before there were others have the home
     /// Region's names.
-    fn local(&self, id: RecordId) -> RecordId {
+    pub(super) fn local(&self, id: RecordId) -> RecordId {
         if *self.home == *self.place.region {
             return id;
         }

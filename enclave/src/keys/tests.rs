@@ -24,7 +24,7 @@ fn modules() -> Modules {
     Modules::stock(ENGINE.get_or_init(|| Engine::new(Limits::default()).unwrap())).unwrap()
 }
 
-async fn open(opponent: &Opponent) -> KeyStore {
+pub(super) async fn open(opponent: &Opponent) -> KeyStore {
     let keys = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal;
     let journal = Journal::open(opponent.client(), keys, Cadence::DEFAULT).await.unwrap();
     let place = Place { region: "eu-central-1".into(), account: "111122223333".into() };
@@ -33,7 +33,7 @@ async fn open(opponent: &Opponent) -> KeyStore {
     KeyStore::new(Arc::new(journal), modules, place, Arc::new(default))
 }
 
-async fn make(store: &KeyStore) -> KeyId {
+pub(super) async fn make(store: &KeyStore) -> KeyId {
     let material = KeyMaterial::generate(0).unwrap();
     let key = Key::symmetric(KeyId::generate(false), 0, String::new(), Vec::new(), material);
     let document = default_document(&store.place.root_arn());
@@ -41,7 +41,7 @@ async fn make(store: &KeyStore) -> KeyId {
     store.create(key, policy).await.unwrap().key.id
 }
 
-async fn set(store: &KeyStore, id: KeyId, state: KeyState) {
+pub(super) async fn set(store: &KeyStore, id: KeyId, state: KeyState) {
     let set = |key: &mut Key| {
         key.state = state;
         Ok::<_, StoreFault>(())

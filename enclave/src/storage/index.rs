@@ -105,7 +105,16 @@ mod tests {
     fn ids_of_all_kinds_are_in_the_order_of_record_ids() {
         let key = |n| RecordId::Key(KeyId::from_u128(n));
         let alias = |name: &str| RecordId::Alias(name.into());
-        let all = [RecordId::ServiceAuthority, key(1), key(2), alias("a"), alias("b")];
+        let elsewhere = |record| RecordId::In { region: "a".into(), record: Box::new(record) };
+        let all = [
+            RecordId::ServiceAuthority,
+            key(1),
+            key(2),
+            alias("a"),
+            alias("b"),
+            elsewhere(key(1)),
+            elsewhere(alias("a")),
+        ];
         let mut index = Index::default();
         for id in all.iter().rev() {
             index.insert(id.clone(), Indexed { version: 1, hash: BlobHash::GENESIS });
@@ -117,6 +126,6 @@ mod tests {
         index.remove(&key(1));
         assert_eq!(index.ids(&key(0)).next(), Some(key(2)));
         assert_eq!(index.keys(Some(KeyId::from_u128(1))).count(), 1);
-        assert_eq!(index.others(Some(&RecordId::ServiceAuthority)).count(), 2);
+        assert_eq!(index.others(Some(&RecordId::ServiceAuthority)).count(), 4);
     }
 }
