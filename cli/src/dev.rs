@@ -156,6 +156,7 @@ fn ready(service: &Service, checkpoints: &Report) -> serde_json::Value {
     json!({
         "endpoint": service.endpoint().to_string(),
         "data_dir": folder.path(),
+        "regions": settings.regions().map(ToString::to_string).collect::<Vec<_>>(),
         "environment": service.environment().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "environment_file": folder.environment(),
         "credentials": folder.credentials(),
@@ -189,8 +190,12 @@ Sekisho serves AWS KMS at {endpoint}
   The worker's attestation was verified over this endpoint: module {module},
   journal entry {sequence}.
 
+  Account {account}, in {regions}.
+
   Profiles in the credentials file:
 ",
+        account = settings.account,
+        regions = settings.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         endpoint = service.endpoint(),
         data = folder.path().display(),
         module = service.attested().document.module_id(),

@@ -89,7 +89,7 @@ pub enum InvalidConfiguration {
 }
 
 /// Whether a text has the pattern of AWS's `RegionType`: `^([a-z]+-){2,3}\d+$`.
-pub(crate) fn is_region(text: &str) -> bool {
+pub fn is_region(text: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
     let parts: Vec<&str> = text.split('-').collect();
     parts.split_last().is_some_and(|(number, words)| {

@@ -63,6 +63,11 @@ impl Settings {
         self.more_regions.iter().map(Region::to_string).collect()
     }
 
+    /// The Regions that are served, the home Region first.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &Region> {
+        [&self.region].into_iter().chain(&self.more_regions)
+    }
+
     /// Takes the Regions that are wanted and were not before; whether there are any.
     fn add(&mut self, wanted: &[Region]) -> bool {
         let known = self.more_regions.len();
@@ -378,6 +383,7 @@ mod tests {
         let folder = Folder::open(&path, &Wanted::default()).unwrap();
         assert_eq!(folder.settings().region, settings.region);
         assert_eq!(folder.settings().other_regions(), ["us-east-1", "us-west-2"]);
+        assert_eq!(folder.settings().regions().count(), 3);
     }
 
     #[test]
