@@ -9,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
 use crate::failure::Failure;
-use crate::service::folder::{Folder, Wanted};
+use crate::service::folder::Folder;
 use crate::service::identity::{Account, Region, User};
 use crate::service::processes::Log;
+use crate::service::settings::Wanted;
 use crate::service::{Options, Service, default_folder};
 
 const EXAMPLES: &str = "\

@@ -8,8 +8,9 @@ use sekisho_attestation::Expectation;
 
 use super::folder::{
     AUDIT_SIGNATURE_KEY, AUDITOR, AUDITOR_PUBLIC, DEVELOPMENT_ROOT, ENVIRONMENT, FolderError, PKI,
-    STORE, Settings, read_marker,
+    STORE, read_marker,
 };
+use super::settings::Settings;
 use super::{nsm, worker};
 use crate::audit::keys;
 use crate::endpoint::Endpoint;

@@ -6,9 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::identity::{Account, Region};
+use super::settings::{Settings, Wanted};
 
 /// Says that a folder is ours; `--reset` touches nothing without it.
 const MARKER: &str = ".sekisho-dev";
@@ -46,54 +44,6 @@ const OURS: &[&str] = &[
 const SOCKET_PATH_LIMIT: usize = 107;
 /// The longest name of a socket in the run folder, with its slash.
 const SOCKET_NAME: usize = "/worker.sock".len();
-
-/// What a folder was made for. A key's ARN holds Region and account, so they cannot change later;
-/// further Regions can come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    pub(crate) region: Region,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    more_regions: Vec<Region>,
-    pub(crate) account: Account,
-}
-
-impl Settings {
-    /// The Regions beside the home Region, as the boot configuration has them.
-    pub(crate) fn other_regions(&self) -> Vec<String> {
-        self.more_regions.iter().map(Region::to_string).collect()
-    }
-
-    /// The Regions that are served, the home Region first.
-    pub(crate) fn regions(&self) -> impl Iterator<Item = &Region> {
-        [&self.region].into_iter().chain(&self.more_regions)
-    }
-
-    /// Takes the Regions that are wanted and were not before; whether there are any.
-    fn add(&mut self, wanted: &[Region]) -> bool {
-        let known = self.more_regions.len();
-        for region in wanted {
-            if *region != self.region && !self.more_regions.contains(region) {
-                self.more_regions.push(region.clone());
-            }
-        }
-        self.more_regions.len() > known
-    }
-}
-
-/// What the command line asks of a folder; nothing means: what it was made for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
-    /// The home Region first.
-    pub(crate) regions: Vec<Region>,
-    pub(crate) account: Option<Account>,
-}
-
-impl Wanted {
-    fn agrees_with(&self, settings: &Settings) -> bool {
-        self.regions.first().is_none_or(|region| *region == settings.region)
-            && self.account.as_ref().is_none_or(|account| *account == settings.account)
-    }
-}
 
 /// A data folder that this process alone holds, until it is dropped.
 #[derive(Debug)]
@@ -255,11 +205,7 @@ fn claim(folder: &Path, wanted: &Wanted) -> Result<Settings, FolderError> {
     if !is_empty(folder)? {
         return Err(FolderError::NotOurs { path: folder.to_owned() });
     }
-    let settings = Settings {
-        region: wanted.regions.first().cloned().unwrap_or_default(),
-        more_regions: Vec::new(),
-        account: wanted.account.clone().unwrap_or_default(),
-    };
+    let settings = Settings::new(wanted);
     write_marker(folder, &settings)?;
     Ok(settings)
 }

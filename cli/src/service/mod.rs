@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod nsm;
 pub(crate) mod processes;
 pub(crate) mod root_key;
+pub(crate) mod settings;
 pub(crate) mod worker;
 
 use std::io;

@@ -73,6 +73,8 @@ async fn a_key_and_an_alias_are_of_one_region() {
         };
         store.change(id, give).await.unwrap();
     }
+    // A snapshot has all Regions' records too.
+    home.journal.snapshot().await.unwrap();
     let reopened = open(&opponent).await;
     let third = reopened.in_region(THIRD);
     for (store, id, elsewhere) in
