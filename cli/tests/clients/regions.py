@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from service import kms, policy, refused, root_arn, statement, unchecked, user_arn
@@ -220,6 +221,19 @@ refused(
     KeyId=fresh, ReplicaRegion="us-west-2",
 )
 
+# Of several who replicate a key into one Region at once, one does.
+def attempt(_):
+    try:
+        return home.replicate_key(KeyId=fresh, ReplicaRegion=THIRD)["ReplicaKeyMetadata"]["Arn"]
+    except home.exceptions.AlreadyExistsException:
+        return None
+
+
+with ThreadPoolExecutor(8) as pool:
+    made = list(pool.map(attempt, range(8)))
+assert [found for found in made if found] == [arn(THIRD, fresh)], made
+assert related(third, fresh) == ("REPLICA", HOME, {THIRD})
+
 # Rotation is the primary key's.
 home.enable_key_rotation(KeyId=key_id, RotationPeriodInDays=100)
 for call in (other.enable_key_rotation, other.disable_key_rotation, other.rotate_key_on_demand):
@@ -319,7 +333,8 @@ refused(
     KeyId=leaving, PrimaryRegion=OTHER,
 )
 assert home.schedule_key_deletion(KeyId=leaving, PendingWindowInDays=9)["KeyState"] == "PendingReplicaDeletion"
-alone = home.schedule_key_deletion(KeyId=fresh)
+single = home.create_key(MultiRegion=True)["KeyMetadata"]["KeyId"]
+alone = home.schedule_key_deletion(KeyId=single)
 assert alone["KeyState"] == "PendingDeletion" and "DeletionDate" in alone
 
 kept = other.encrypt(KeyId=key_id, Plaintext=b"kept")["CiphertextBlob"]

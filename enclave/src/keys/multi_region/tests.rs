@@ -214,6 +214,28 @@ async fn a_primary_key_waits_for_its_last_replica_and_then_for_its_window() {
 }
 
 #[tokio::test]
+async fn a_replica_whose_record_is_gone_keeps_nothing_else_waiting() {
+    let opponent = Opponent::default();
+    let home = open(&opponent).await;
+    let (id, other) = (make_primary(&home).await, make(&home).await);
+    replicate(&home, id, ELSEWHERE).await;
+    let names = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal.record_names;
+    let record = home.in_region(ELSEWHERE).local(RecordId::Key(id)).storage_key(&names);
+    let kept = opponent.held().records.remove(&record).unwrap();
+    let home = open(&opponent).await;
+    let rotate = |key: &mut Key| {
+        key.rotate(KeyMaterial::generate(1)?);
+        Ok::<_, StoreFault>(())
+    };
+    assert!(home.change(id, rotate).await.is_err());
+    set(&home, other, KeyState::Disabled).await;
+    assert_eq!(key(&home, id).await.materials().len(), 1);
+    opponent.held().records.insert(record, kept);
+    home.change(id, rotate).await.unwrap();
+    assert_eq!(key(&home.in_region(ELSEWHERE), id).await.materials().len(), 2);
+}
+
+#[tokio::test]
 async fn a_deleted_replica_can_be_made_again() {
     let opponent = Opponent::default();
     let home = open(&opponent).await;
