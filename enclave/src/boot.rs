@@ -132,6 +132,9 @@ pub(crate) async fn unseal(
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
+    if !keys.is_at_home() {
+        return Err(BootError::OtherHome(configuration.region.clone()));
+    }
     let keys = Arc::new(keys);
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
@@ -194,6 +197,9 @@ pub enum BootError {
     /// The registered policy components cannot be read.
     #[error("the registered policy modules: {0}")]
     Modules(String),
+    /// The journal's home Region was another.
+    #[error("the journal knows {0} as a Region beside its home Region: give the home Region first")]
+    OtherHome(String),
     /// The account's policy was refused.
     #[error("the account's policy: {0}")]
     AccountPolicy(String),

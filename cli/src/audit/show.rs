@@ -64,7 +64,7 @@ fn resource(arn: &str) -> &str {
 /// [`resource`], with the Region of a multi-Region key: others of its id are elsewhere.
 fn in_region(arn: &str) -> String {
     let resource = resource(arn);
-    match arn.splitn(6, ':').nth(3) {
+    match arn.split(':').nth(3) {
         Some(region) if resource.starts_with("key/mrk-") => format!("{resource} ({region})"),
         _ => resource.to_owned(),
     }

@@ -128,6 +128,12 @@ impl KeyStore {
         }
     }
 
+    /// Whether the journal may have been written by a service with the same home Region. Where it was
+    /// another, keys would be in another Region than they were made in.
+    pub(crate) fn is_at_home(&self) -> bool {
+        !self.regions().iter().skip(1).any(|region| **region == *self.home)
+    }
+
     /// The name of a record of this Region. Journals from before there were others have the home
     /// Region's names.
     pub(super) fn local(&self, id: RecordId) -> RecordId {

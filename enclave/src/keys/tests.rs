@@ -18,7 +18,7 @@ use crate::storage::record::RecordId;
 use sekisho_policy_engine::{Engine, Limits};
 use std::sync::{Arc, OnceLock};
 
-fn modules() -> Modules {
+pub(super) fn modules() -> Modules {
     // Compiling takes seconds.
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     Modules::stock(ENGINE.get_or_init(|| Engine::new(Limits::default()).unwrap())).unwrap()

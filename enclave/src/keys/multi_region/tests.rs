@@ -5,7 +5,7 @@ use super::super::material::KeyMaterial;
 use super::super::policy::default_document;
 use super::super::rotation::{DAY, Rotation};
 use super::super::schedule::Done;
-use super::super::tests::{make, open, set};
+use super::super::tests::{make, modules, open, set};
 use super::*;
 use crate::secret::{RootKey, Subkeys};
 use crate::storage::opponent::Opponent;
@@ -104,6 +104,20 @@ async fn records_of_the_home_region_have_the_names_they_always_had() {
     assert!(holds(RecordId::Key(here)) && !holds(RecordId::Key(other)));
     let record = Box::new(RecordId::Key(other));
     assert!(holds(RecordId::In { region: ELSEWHERE.into(), record }));
+}
+
+#[tokio::test]
+async fn regions_in_another_order_are_noticed() {
+    let opponent = Opponent::default();
+    let home = open(&opponent).await;
+    assert!(home.is_at_home());
+    make(&home).await;
+    make(&home.in_region(ELSEWHERE)).await;
+    assert!(home.is_at_home() && home.in_region(ELSEWHERE).is_at_home());
+    let journal = home.journal.clone();
+    let place = home.place.in_region(ELSEWHERE);
+    let swapped = KeyStore::new(journal, modules(), place, home.default_policy.clone());
+    assert!(!swapped.is_at_home());
 }
 
 #[tokio::test]
