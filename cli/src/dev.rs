@@ -9,9 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
 use crate::failure::Failure;
-use crate::service::folder::{Folder, Wanted};
+use crate::service::folder::Folder;
 use crate::service::identity::{Account, Region, User};
 use crate::service::processes::Log;
+use crate::service::settings::Wanted;
 use crate::service::{Options, Service, default_folder};
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,9 @@ Examples:
   With two users beside the account's root, each a profile of the credentials file:
     sekisho dev --user alice --user bob
     AWS_PROFILE=alice aws kms list-keys
+
+  In two Regions, with multi-Region keys between them:
+    sekisho dev --region us-east-1 --region eu-west-1
 
   In a folder of its own, on any free port, for a program:
     sekisho dev --data-dir ./kms --listen 127.0.0.1:0 --json
@@ -51,8 +55,9 @@ pub(crate) struct Arguments {
     listen: SocketAddr,
 
     /// The region in ARNs and signatures; fixed when the folder is made [default: us-east-1].
-    #[arg(long)]
-    region: Option<Region>,
+    /// Repeatable: further regions are served beside the first, and kept for later starts.
+    #[arg(long = "region", value_name = "REGION")]
+    regions: Vec<Region>,
 
     /// The account, twelve digits; fixed when the folder is made [default: 000000000000].
     #[arg(long)]
@@ -104,7 +109,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     tokio::pin!(stopped);
 
-    let wanted = Wanted { region: arguments.region, account: arguments.account };
+    let wanted = Wanted { regions: arguments.regions, account: arguments.account };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
     let options = Options {
         listen: arguments.listen,
@@ -152,6 +157,7 @@ fn ready(service: &Service, checkpoints: &Report) -> serde_json::Value {
     json!({
         "endpoint": service.endpoint().to_string(),
         "data_dir": folder.path(),
+        "regions": settings.regions().map(ToString::to_string).collect::<Vec<_>>(),
         "environment": service.environment().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "environment_file": folder.environment(),
         "credentials": folder.credentials(),
@@ -185,8 +191,12 @@ Sekisho serves AWS KMS at {endpoint}
   The worker's attestation was verified over this endpoint: module {module},
   journal entry {sequence}.
 
+  Account {account}, in {regions}.
+
   Profiles in the credentials file:
 ",
+        account = settings.account,
+        regions = settings.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         endpoint = service.endpoint(),
         data = folder.path().display(),
         module = service.attested().document.module_id(),

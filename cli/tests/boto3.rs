@@ -76,6 +76,23 @@ fn an_attested_caller_gets_what_only_its_key_opens() {
 }
 
 #[test]
+fn keys_are_of_a_region_and_multi_region_keys_of_several() {
+    let (data, state) = (folder(), folder());
+    let state = state.path().join("state.json");
+    let state = state.to_str().expect("a path in UTF-8");
+    let users = ["--user", "alice", "--user", "bob"];
+    let regions = ["us-east-1", "eu-west-1", "ap-southeast-2"].map(|name| ["--region", name]);
+    let first =
+        Service::start_with(data.path(), &[users.as_slice(), regions.as_flattened()].concat());
+    first.python("regions.py", &["make", state]);
+    assert_eq!(first.stop(), Some(0));
+    // The Regions of the first start are kept.
+    let second = Service::start(data.path());
+    second.python("regions.py", &["find", state]);
+    assert_eq!(second.stop(), Some(0));
+}
+
+#[test]
 fn a_second_start_finds_the_keys_of_the_first() {
     let (data, state) = (folder(), folder());
     let state = state.path().join("state.json");

@@ -8,6 +8,8 @@
 
 mod request;
 
+pub(crate) use request::MULTI_REGION_KEY_TYPE;
+
 use crate::api::{AccountResource, ApiError, Facts, Operation};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
@@ -178,7 +180,7 @@ fn questions<'a>(service: &'a Service, case: &'a Case<'_>) -> Vec<Question<'a>> 
     let key_id = facts.subject.key_id();
     let of_account = account_resource(service, facts, case.caller).map(|resource| Question {
         policy: &service.account_policy,
-        action,
+        action: facts.account_action.unwrap_or(action),
         resource,
         key: case.keys.first.as_deref(),
         key_id,

@@ -16,7 +16,7 @@ use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
-use crate::service::{Computing, Service};
+use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
 use crate::upkeep;
@@ -132,20 +132,26 @@ pub(crate) async fn unseal(
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
+    if !keys.is_at_home() {
+        return Err(BootError::OtherHome(configuration.region.clone()));
+    }
     let keys = Arc::new(keys);
+    let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
     let service = Service {
-        credentials: Credentials::new(
+        credentials: Arc::new(Credentials::new(
             place,
+            regions.clone(),
             credentials,
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
-        ),
-        recipients: RecipientVerifier::new(anchors),
+        )),
+        recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
-        account_policy,
+        account_policy: Arc::new(account_policy),
         audit,
-        computing: Computing::default(),
+        computing: Arc::default(),
+        regions,
     };
     Ok((authority, journal, service))
 }
@@ -191,6 +197,9 @@ pub enum BootError {
     /// The registered policy components cannot be read.
     #[error("the registered policy modules: {0}")]
     Modules(String),
+    /// The journal's home Region was another.
+    #[error("the journal knows {0} as a Region beside its home Region: give the home Region first")]
+    OtherHome(String),
     /// The account's policy was refused.
     #[error("the account's policy: {0}")]
     AccountPolicy(String),

@@ -10,6 +10,10 @@ use thiserror::Error;
 /// The register that holds the boot configuration: the first that an enclave may extend.
 pub const BOOT_CONFIGURATION_PCR: u16 = 16;
 
+/// Characters of a Region's name, as in AWS's service model.
+const MAX_REGION: usize = 32;
+/// Regions of one service at the most: more than AWS has.
+const MAX_REGIONS: usize = 64;
 /// Names in one certificate at the most.
 const MAX_NAMES: usize = 64;
 
@@ -38,8 +42,11 @@ impl UnsealProvider {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootConfiguration {
-    /// AWS region of the ARNs and signatures, such as `eu-central-1`.
+    /// AWS region of the ARNs and signatures, such as `eu-central-1`: the home Region.
     pub region: String,
+    /// Other Regions that are served. A key is of the Region that it was asked for in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_regions: Vec<String>,
     /// Twelve digits.
     pub account: String,
     /// Where the root key comes from.
@@ -61,6 +68,12 @@ pub enum InvalidConfiguration {
     /// Region.
     #[error("region {0:?} is not like eu-central-1")]
     Region(String),
+    /// A Region is given twice.
+    #[error("region {0:?} is given twice")]
+    SameRegion(String),
+    /// Too many Regions.
+    #[error("more than {MAX_REGIONS} regions")]
+    TooManyRegions,
     /// Account.
     #[error("account {0:?} is not twelve digits")]
     Account(String),
@@ -75,25 +88,39 @@ pub enum InvalidConfiguration {
     TooManyNames,
 }
 
+/// Whether a text has the pattern of AWS's `RegionType`: `^([a-z]+-){2,3}\d+$`.
+pub fn is_region(text: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.split_last().is_some_and(|(number, words)| {
+        (2..=3).contains(&words.len())
+            && words.iter().all(|part| word(part))
+            && !number.is_empty()
+            && number.chars().all(|c| c.is_ascii_digit())
+    })
+}
+
 impl BootConfiguration {
+    /// The Regions that are served, the home Region first.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &str> {
+        [&self.region].into_iter().chain(&self.other_regions).map(String::as_str)
+    }
+
     /// Checks the form of every field.
     ///
     /// # Errors
     /// The first field that is not of its form.
     pub fn check(&self) -> Result<(), InvalidConfiguration> {
-        let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
-        let parts: Vec<&str> = self.region.split('-').collect();
-        let is_region = match parts.split_last() {
-            Some((number, words)) => {
-                (2..=3).contains(&words.len())
-                    && words.iter().all(|part| word(part))
-                    && !number.is_empty()
-                    && number.chars().all(|c| c.is_ascii_digit())
+        if self.regions().count() > MAX_REGIONS {
+            return Err(InvalidConfiguration::TooManyRegions);
+        }
+        for (at, region) in self.regions().enumerate() {
+            if !is_region(region) || region.len() > MAX_REGION {
+                return Err(InvalidConfiguration::Region(region.to_owned()));
             }
-            None => false,
-        };
-        if !is_region || self.region.len() > 32 {
-            return Err(InvalidConfiguration::Region(self.region.clone()));
+            if self.regions().take(at).any(|before| before == region) {
+                return Err(InvalidConfiguration::SameRegion(region.to_owned()));
+            }
         }
         if self.account.len() != 12 || !self.account.chars().all(|c| c.is_ascii_digit()) {
             return Err(InvalidConfiguration::Account(self.account.clone()));
@@ -176,6 +203,7 @@ mod tests {
     fn configuration() -> BootConfiguration {
         BootConfiguration {
             region: "eu-central-1".into(),
+            other_regions: vec!["eu-west-1".into()],
             account: "111122223333".into(),
             unseal: UnsealProvider::DevelopmentFile,
             caller_roots: vec![vec![1]],
@@ -193,6 +221,7 @@ mod tests {
             changed.sha384().unwrap()
         };
         assert_ne!(base, change(|c| c.region = "us-east-1".into()));
+        assert_ne!(base, change(|c| c.other_regions.clear()));
         assert_ne!(base, change(|c| c.account = "0".into()));
         assert_ne!(base, change(|c| c.unseal = UnsealProvider::Nothing));
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
@@ -206,7 +235,19 @@ mod tests {
         for region in ["", "eu", "eu-1", "eu-central", "EU-central-1", "eu-central-1x", "eu--1"] {
             let changed = BootConfiguration { region: region.into(), ..configuration() };
             assert!(matches!(changed.check(), Err(InvalidConfiguration::Region(_))), "{region}");
+            let other_regions = vec![region.into()];
+            let changed = BootConfiguration { other_regions, ..configuration() };
+            assert!(matches!(changed.check(), Err(InvalidConfiguration::Region(_))), "{region}");
         }
+        for twice in ["eu-central-1", "eu-west-1"] {
+            let mut changed = configuration();
+            changed.other_regions.push(twice.into());
+            assert_eq!(changed.check(), Err(InvalidConfiguration::SameRegion(twice.into())));
+        }
+        let letters = || (b'a'..=b'z').map(char::from);
+        let many = letters().flat_map(|one| letters().map(move |two| format!("{one}-{two}-1")));
+        let changed = BootConfiguration { other_regions: many.collect(), ..configuration() };
+        assert_eq!(changed.check(), Err(InvalidConfiguration::TooManyRegions));
         for account in ["", "1", "11112222333a", "1111222233334"] {
             let changed = BootConfiguration { account: account.into(), ..configuration() };
             assert!(matches!(changed.check(), Err(InvalidConfiguration::Account(_))), "{account}");

@@ -34,6 +34,8 @@ impl std::fmt::Debug for BootCredential {
 /// Everyone who can sign a request.
 pub(crate) struct Credentials {
     place: Place,
+    /// The Regions that a request may be signed for.
+    regions: Arc<[String]>,
     boot: HashMap<String, BootCredential>,
     pub(crate) principals: PrincipalStore,
     pub(crate) sessions: Sessions,
@@ -74,6 +76,7 @@ impl Caller {
 pub(crate) struct Authenticated {
     _verified: Verified,
     operation: Operation,
+    region: String,
     caller: Arc<Caller>,
     body: Zeroizing<Vec<u8>>,
 }
@@ -81,6 +84,11 @@ pub(crate) struct Authenticated {
 impl Authenticated {
     pub(crate) fn operation(&self) -> Operation {
         self.operation
+    }
+
+    /// The Region that it was signed for.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
     }
 
     /// Who signed.
@@ -117,12 +125,13 @@ impl Secret<'_> {
 impl Credentials {
     pub(crate) fn new(
         place: Place,
+        regions: Arc<[String]>,
         boot: Vec<BootCredential>,
         principals: PrincipalStore,
         sessions: Sessions,
     ) -> Self {
         let boot = boot.into_iter().map(|key| (key.access_key_id.clone(), key)).collect();
-        Self { place, boot, principals, sessions }
+        Self { place, regions, boot, principals, sessions }
     }
 
     /// Verifies the signature of `request` at `now`.
@@ -134,9 +143,10 @@ impl Credentials {
         request: SignedRequest,
         now: OffsetDateTime,
     ) -> Result<Authenticated, ApiError> {
-        let claim = Claim::read(&request, &self.place.region, now)?;
+        let claim = Claim::read(&request, &self.regions, now)?;
         let now = milliseconds(now);
         let access_key_id = claim.access_key_id().to_owned();
+        let region = claim.region().to_owned();
         let (verified, arn, tags, session) = match claim.session_token() {
             None => {
                 let key = self.usable(&access_key_id, now).await?;
@@ -155,7 +165,8 @@ impl Credentials {
         };
         let caller = Arc::new(Caller { arn, tags, access_key_id, session });
         let SignedRequest { operation, body, .. } = request;
-        Ok(Authenticated { _verified: verified, operation, caller, body: Zeroizing::new(body) })
+        let body = Zeroizing::new(body);
+        Ok(Authenticated { _verified: verified, operation, region, caller, body })
     }
 
     /// The access key with this id, if it signs at `now`.

@@ -52,6 +52,7 @@ pub use bounds::Bounds;
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
+    is_region,
 };
 pub use credentials::BootCredential;
 pub use hpke::UnusableKey;

@@ -20,9 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
                   service on a laptop: sekisho dev"
 )]
 struct Arguments {
-    /// AWS region for ARNs and signatures
-    #[arg(long)]
-    region: String,
+    /// AWS region for ARNs and signatures; further ones are served beside the first
+    #[arg(long = "region", value_name = "REGION", required = true)]
+    regions: Vec<String>,
     /// AWS account for ARNs, twelve digits
     #[arg(long)]
     account: String,
@@ -80,8 +80,10 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let nsm = Arc::new(sekisho_nsm::Device::open()?);
+    let mut regions = arguments.regions.into_iter();
     let configuration = BootConfiguration {
-        region: arguments.region,
+        region: regions.next().unwrap_or_default(),
+        other_regions: regions.collect(),
         account: arguments.account,
         unseal: UnsealProvider::Nothing,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),

@@ -9,6 +9,7 @@ use crate::api::{ApiError, Facts, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
+use crate::keys::arn::KeyName;
 use crate::keys::ciphertext::CiphertextBlob;
 use crate::keys::store::HeldKey;
 use crate::operations::{self, Action};
@@ -31,7 +32,10 @@ pub(crate) async fn answer(
         // Nobody is known to have asked: there is no decision to record, and no result to release.
         Err(refusal) => return Response::refusal(request_id, &refusal),
     };
-    let outcome = run(service, &authenticated, request_id.clone(), now).await;
+    let Some(service) = service.in_region(authenticated.region()) else {
+        return Response::refusal(request_id, &ApiError::Internal);
+    };
+    let outcome = run(&service, &authenticated, request_id.clone(), now).await;
     match service.audit.record(outcome).await {
         Ok(recorded) => Recorded::into_response(recorded),
         Err(_) => Response::refusal(request_id, &ApiError::DependencyTimeout),
@@ -123,6 +127,13 @@ async fn find_subject(
         Subject::Account => Ok(None),
         Subject::Named(name) => service.find(&place.parse(name)?).await.map(Some),
         Subject::Key(name) => service.find(&place.parse_key(name)?).await.map(Some),
+        Subject::Related { key_id, region } => {
+            let KeyName::Id(id) = place.parse_key(key_id)? else { return Ok(None) };
+            match service.in_region(region).filter(|_| id.is_multi_region()) {
+                Some(there) => Ok(there.keys.by_id(id).await?),
+                None => Ok(None),
+            }
+        }
         Subject::Ciphertext { blob, key_id } => {
             let blob = CiphertextBlob::parse(blob).map_err(|_| ApiError::InvalidCiphertext)?;
             if let Some(key_id) = key_id {

@@ -1,4 +1,4 @@
-//! An unsealed service: everything that a request needs to be answered.
+//! An unsealed service, as one of its Regions sees it: everything that a request needs to be answered.
 
 use crate::api::ApiError;
 use crate::audit::AuditLog;
@@ -8,16 +8,22 @@ use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
+use std::borrow::Cow;
 use std::sync::Arc;
 
+/// A clone shares everything.
+#[derive(Clone)]
 pub(crate) struct Service {
-    pub(crate) credentials: Credentials,
-    pub(crate) recipients: RecipientVerifier,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) recipients: Arc<RecipientVerifier>,
     /// Decides about what belongs to no key.
-    pub(crate) account_policy: KeyPolicy,
+    pub(crate) account_policy: Arc<KeyPolicy>,
+    /// Of the one Region; all else is of the account.
     pub(crate) keys: Arc<KeyStore>,
     pub(crate) audit: AuditLog,
-    pub(crate) computing: Computing,
+    pub(crate) computing: Arc<Computing>,
+    /// The Regions that are served.
+    pub(crate) regions: Arc<[String]>,
 }
 
 /// Where private keys are used and made.
@@ -35,6 +41,18 @@ impl Default for Computing {
 }
 
 impl Service {
+    /// The same service in another of its Regions; none where it does not serve that.
+    pub(crate) fn in_region(&self, region: &str) -> Option<Cow<'_, Self>> {
+        if region == self.keys.place.region {
+            return Some(Cow::Borrowed(self));
+        }
+        let served = self.regions.iter().any(|served| served == region);
+        served.then(|| {
+            let keys = Arc::new(self.keys.in_region(region));
+            Cow::Owned(Self { keys, ..self.clone() })
+        })
+    }
+
     /// The key of a parsed name, or AWS's error that there is none.
     pub(crate) async fn find(&self, name: &KeyName) -> Result<Arc<HeldKey>, ApiError> {
         let place = &self.keys.place;

@@ -48,7 +48,7 @@ impl<'a> Claim<'a> {
     /// Reads what `request` says about its signature; its scope and its time must fit.
     pub(crate) fn read(
         request: &'a SignedRequest,
-        region: &str,
+        regions: &[String],
         now: OffsetDateTime,
     ) -> Result<Self, ApiError> {
         let header = |name: &str| {
@@ -60,7 +60,7 @@ impl<'a> Claim<'a> {
         let date_time = header("x-amz-date").ok_or_else(|| {
             incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         })?;
-        authorization.check_scope(region, date_time)?;
+        authorization.check_scope(regions, date_time)?;
         check_time(date_time, now)?;
 
         let canonical = authorization.canonical_request(&request.headers, &request.body)?;
@@ -72,6 +72,11 @@ impl<'a> Claim<'a> {
 
     pub(crate) fn access_key_id(&self) -> &str {
         self.authorization.access_key_id
+    }
+
+    /// The Region that it is scoped to, one of those that it may be.
+    pub(crate) fn region(&self) -> &str {
+        self.authorization.region
     }
 
     pub(crate) fn session_token(&self) -> Option<&str> {
@@ -155,10 +160,11 @@ impl<'a> Authorization<'a> {
         Ok(Self { access_key_id, date, region, signed_headers, signature })
     }
 
-    fn check_scope(&self, region: &str, date_time: &str) -> Result<(), ApiError> {
-        if self.region != region {
+    fn check_scope(&self, regions: &[String], date_time: &str) -> Result<(), ApiError> {
+        if !regions.iter().any(|region| region == self.region) {
             return Err(ApiError::InvalidSignature(format!(
-                "Credential should be scoped to a valid region. This service is in '{region}'."
+                "Credential should be scoped to a valid region. This service is in '{}'.",
+                regions.join("', '")
             )));
         }
         if date_time.split_once('T').map(|(date, _)| date) != Some(self.date) {

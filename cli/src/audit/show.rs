@@ -43,7 +43,7 @@ pub(super) fn line(entry: &AuditEntry) -> String {
         time(entry.time),
         outcome(entry),
         entry.operation,
-        subject.map_or("-", |arn| resource(arn)),
+        subject.map_or_else(|| "-".to_owned(), |arn| in_region(arn)),
     );
     if let Some(error) = &entry.error {
         line.push_str("  ");
@@ -59,6 +59,15 @@ pub(super) fn line(entry: &AuditEntry) -> String {
 /// What an ARN names, without partition, region and account.
 fn resource(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).unwrap_or(arn)
+}
+
+/// [`resource`], with the Region of a multi-Region key: others of its id are elsewhere.
+fn in_region(arn: &str) -> String {
+    let resource = resource(arn);
+    match arn.split(':').nth(3) {
+        Some(region) if resource.starts_with("key/mrk-") => format!("{resource} ({region})"),
+        _ => resource.to_owned(),
+    }
 }
 
 /// Callers chose some of these words; a terminal must not obey them.
@@ -196,6 +205,13 @@ mod tests {
             assert!(line.contains(part), "{part}: {line}");
         }
         assert!(line.ends_with(r"AccessDeniedException: because\u{1b}[31m"), "{line}");
+    }
+
+    #[test]
+    fn a_multi_region_key_is_of_a_region() {
+        let arn = "arn:aws:kms:eu-central-1:111122223333:key/mrk-1234";
+        let line = line(&AuditEntry { key: Some(arn.into()), ..entry() });
+        assert!(line.contains("key/mrk-1234 (eu-central-1)"), "{line}");
     }
 
     #[test]

@@ -9,10 +9,11 @@ use sekisho_devkit::{Forgery, Recipient};
 use super::aws::Aws;
 use super::report::Report;
 use super::scene::{APPLICATION, CONTEXT, OTHER_CONTEXT, Scene, Told, one_register, text};
-use crate::service::folder::{Folder, Wanted};
+use crate::service::folder::Folder;
 use crate::service::identity::{User, random};
 use crate::service::nsm::{Caller, Development};
 use crate::service::processes::{Log, Role, log_file};
+use crate::service::settings::Wanted;
 use crate::service::{Options, Service};
 
 /// Where the story takes place, and with whom.

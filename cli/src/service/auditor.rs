@@ -31,7 +31,7 @@ pub(super) fn open(folder: &Folder, given: Option<&Path>) -> Result<Vec<u8>, Aud
 
 #[cfg(test)]
 mod tests {
-    use super::super::folder::Wanted;
+    use super::super::settings::Wanted;
     use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;

@@ -8,8 +8,9 @@ use sekisho_attestation::Expectation;
 
 use super::folder::{
     AUDIT_SIGNATURE_KEY, AUDITOR, AUDITOR_PUBLIC, DEVELOPMENT_ROOT, ENVIRONMENT, FolderError, PKI,
-    STORE, Settings, read_marker,
+    STORE, read_marker,
 };
+use super::settings::Settings;
 use super::{nsm, worker};
 use crate::audit::keys;
 use crate::endpoint::Endpoint;
@@ -70,6 +71,7 @@ impl Existing {
         let auditor = keys::public_key(&self.path.join(AUDITOR_PUBLIC));
         let configuration = worker::configuration(
             &self.settings.region.to_string(),
+            &self.settings.other_regions(),
             &self.settings.account.to_string(),
             root.into_iter().next().unwrap_or_default(),
             auditor.map_err(|error| error.to_string())?,

@@ -6,9 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::identity::{Account, Region};
+use super::settings::{Settings, Wanted};
 
 /// Says that a folder is ours; `--reset` touches nothing without it.
 const MARKER: &str = ".sekisho-dev";
@@ -47,27 +45,6 @@ const SOCKET_PATH_LIMIT: usize = 107;
 /// The longest name of a socket in the run folder, with its slash.
 const SOCKET_NAME: usize = "/worker.sock".len();
 
-/// What a folder was made for. A key's ARN holds both, so they cannot change later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settings {
-    pub(crate) region: Region,
-    pub(crate) account: Account,
-}
-
-/// What the command line asks of a folder; nothing means: what it was made for.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
-    pub(crate) region: Option<Region>,
-    pub(crate) account: Option<Account>,
-}
-
-impl Wanted {
-    fn agrees_with(&self, settings: &Settings) -> bool {
-        self.region.as_ref().is_none_or(|region| *region == settings.region)
-            && self.account.as_ref().is_none_or(|account| *account == settings.account)
-    }
-}
-
 /// A data folder that this process alone holds, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -91,13 +68,16 @@ impl Folder {
         let at = |source| FolderError::Io { path: path.to_owned(), source };
         private_folder(path).map_err(at)?;
         let path = path.canonicalize().map_err(at)?;
-        let settings = match read_marker(&path)? {
+        let mut settings = match read_marker(&path)? {
             Some(settings) => settings,
             None => claim(&path, wanted)?,
         };
         let lock = lock(&path)?;
         if !wanted.agrees_with(&settings) {
             return Err(FolderError::OtherSettings { path, settings });
+        }
+        if settings.add(&wanted.regions) {
+            write_marker(&path, &settings)?;
         }
         let run = Run::prepare(&path)?;
         Ok(Self { path, settings, run, _lock: lock })
@@ -225,15 +205,16 @@ fn claim(folder: &Path, wanted: &Wanted) -> Result<Settings, FolderError> {
     if !is_empty(folder)? {
         return Err(FolderError::NotOurs { path: folder.to_owned() });
     }
-    let settings = Settings {
-        region: wanted.region.clone().unwrap_or_default(),
-        account: wanted.account.clone().unwrap_or_default(),
-    };
-    let path = folder.join(MARKER);
-    let marker = serde_json::to_vec(&settings)
-        .map_err(|source| FolderError::Marker { path: path.clone(), source })?;
-    write_private(&path, &marker).map_err(|source| FolderError::Io { path, source })?;
+    let settings = Settings::new(wanted);
+    write_marker(folder, &settings)?;
     Ok(settings)
+}
+
+fn write_marker(folder: &Path, settings: &Settings) -> Result<(), FolderError> {
+    let path = folder.join(MARKER);
+    let marker = serde_json::to_vec(settings)
+        .map_err(|source| FolderError::Marker { path: path.clone(), source })?;
+    write_private(&path, &marker).map_err(|source| FolderError::Io { path, source })
 }
 
 fn lock(folder: &Path) -> Result<File, FolderError> {
@@ -332,13 +313,23 @@ mod tests {
     fn a_second_start_finds_the_settings_of_the_first() {
         let parent = temporary();
         let path = parent.path().join("data");
-        let wanted = Wanted { region: Some("eu-west-1".parse().unwrap()), account: None };
-        let first = Folder::open(&path, &wanted).unwrap();
+        let wanted = |regions: &[&str]| {
+            let regions = regions.iter().map(|region| region.parse().unwrap()).collect();
+            Wanted { regions, account: None }
+        };
+        let first = Folder::open(&path, &wanted(&["eu-west-1"])).unwrap();
         let settings = first.settings().clone();
         drop(first);
         assert_eq!(Folder::open(&path, &Wanted::default()).unwrap().settings(), &settings);
-        let other = Wanted { region: Some("us-east-1".parse().unwrap()), account: None };
+        let other = wanted(&["us-east-1"]);
         assert!(matches!(Folder::open(&path, &other), Err(FolderError::OtherSettings { .. })));
+        for more in ["us-east-1", "us-west-2", "eu-west-1"] {
+            Folder::open(&path, &wanted(&["eu-west-1", more])).unwrap();
+        }
+        let folder = Folder::open(&path, &Wanted::default()).unwrap();
+        assert_eq!(folder.settings().region, settings.region);
+        assert_eq!(folder.settings().other_regions(), ["us-east-1", "us-west-2"]);
+        assert_eq!(folder.settings().regions().count(), 3);
     }
 
     #[test]

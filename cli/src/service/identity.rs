@@ -65,11 +65,8 @@ macro_rules! checked_text {
 checked_text!(
     /// An AWS region's name.
     Region,
-    |text| {
-        (1..=32).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    },
-    "a region is 1 to 32 lower-case letters, digits and hyphens, such as us-east-1"
+    |text| text.len() <= 32 && sekisho_enclave::is_region(text),
+    "a region is two or three words of lower-case letters and a number, such as us-east-1"
 );
 checked_text!(
     /// An AWS account's number.

@@ -9,6 +9,7 @@ pub(crate) mod identity;
 pub(crate) mod nsm;
 pub(crate) mod processes;
 pub(crate) mod root_key;
+pub(crate) mod settings;
 pub(crate) mod worker;
 
 use std::io;
@@ -79,6 +80,7 @@ impl Service {
         let host = Process::start(Role::Host, &options.log, &host).await?;
         let worker = WorkerParameters {
             region: settings.region.to_string(),
+            other_regions: settings.other_regions(),
             account: settings.account.to_string(),
             root_key,
             credentials: credentials
@@ -100,6 +102,7 @@ impl Service {
         let endpoint = endpoint(host.address.parse().map_err(|_| StartError::Address)?)?;
         let configuration = worker::configuration(
             &settings.region.to_string(),
+            &settings.other_regions(),
             &settings.account.to_string(),
             development.root_der().to_vec(),
             auditor_key,

@@ -21,6 +21,8 @@ use super::processes::{Child, Ended, Role};
 #[derive(Serialize, Deserialize)]
 pub(crate) struct WorkerParameters {
     pub(crate) region: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_regions: Vec<String>,
     pub(crate) account: String,
     pub(crate) root_key: Zeroizing<[u8; 32]>,
     pub(crate) credentials: Vec<AccessKey>,
@@ -47,12 +49,14 @@ pub(crate) struct AccessKey {
 /// The boot configuration of a development service; its digest is in PCR16.
 pub(crate) fn configuration(
     region: &str,
+    other_regions: &[String],
     account: &str,
     caller_root: Vec<u8>,
     auditor_key: Vec<u8>,
 ) -> BootConfiguration {
     BootConfiguration {
         region: region.to_owned(),
+        other_regions: other_regions.to_vec(),
         account: account.to_owned(),
         unseal: UnsealProvider::DevelopmentFile,
         caller_roots: vec![caller_root],
@@ -73,6 +77,7 @@ async fn serve(
 ) -> Result<(), Ended> {
     let WorkerParameters {
         region,
+        other_regions,
         account,
         root_key,
         credentials,
@@ -103,6 +108,7 @@ async fn serve(
     let boot = Boot {
         configuration: configuration(
             &region,
+            &other_regions,
             &account,
             development.root_der().to_vec(),
             auditor_key,

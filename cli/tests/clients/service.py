@@ -38,9 +38,9 @@ def tell(message):
                 told.write(f"plaintext {plaintext.hex()}\n")
 
 
-def unchecked(profile="default"):
+def unchecked(profile="default", **overrides):
     """A client that sends what it is given: the service must find what is wrong with it."""
-    return kms(profile, config=Config(parameter_validation=False))
+    return kms(profile, config=Config(parameter_validation=False), **overrides)
 
 
 def refused(code, call, /, status=400, says=None, **arguments):

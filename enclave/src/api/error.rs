@@ -32,6 +32,10 @@ pub(crate) enum ApiError {
     AlreadyExists {
         arn: String,
     },
+    /// Of a multi-Region key, in the Region where it was to be replicated.
+    ReplicaExists {
+        arn: String,
+    },
     CloudHsmClusterNotFound,
     CustomKeyStoreNotFound(String),
     DeleteConflict(String),
@@ -82,7 +86,7 @@ impl ApiError {
             Self::Serialization(_) => "SerializationException",
             Self::Constraints(_) | Self::Validation(_) => "ValidationException",
             Self::AccessDenied { .. } => "AccessDeniedException",
-            Self::AlreadyExists { .. } => "AlreadyExistsException",
+            Self::AlreadyExists { .. } | Self::ReplicaExists { .. } => "AlreadyExistsException",
             Self::CloudHsmClusterNotFound => "CloudHsmClusterNotFoundException",
             Self::CustomKeyStoreNotFound(_) => "CustomKeyStoreNotFoundException",
             Self::DeleteConflict(_) => "DeleteConflictException",
@@ -151,6 +155,7 @@ impl ApiError {
                  because no resource-based policy allows the {action} action"
             ),
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
+            Self::ReplicaExists { arn } => format!("Key '{arn}' already exists"),
             Self::Disabled(arn) => format!("{arn} is disabled."),
             Self::CloudHsmClusterNotFound => "This service has no CloudHSM cluster.".into(),
             Self::XksProxyUriUnreachable => "This service reaches no external key store.".into(),

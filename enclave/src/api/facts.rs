@@ -12,6 +12,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) second: Option<Second<'a>>,
     /// The account's resource that is asked for beside the key, for the account's policy.
     pub(crate) account_resource: Option<AccountResource<'a>>,
+    /// What policies call the operation on that, where it has a name of its own.
+    pub(crate) account_action: Option<&'static str>,
     pub(crate) encryption_context: Option<&'a EncryptionContext>,
     pub(crate) recipient: Option<&'a Recipient>,
     pub(crate) options: Option<&'a Options>,
@@ -31,6 +33,9 @@ pub(crate) enum Subject<'a> {
     Named(&'a str),
     /// The key of a `KeyId` parameter that is a key id or a key ARN.
     Key(&'a str),
+    /// The multi-Region key in another Region that is related to the key of a `KeyId` parameter,
+    /// if there is one.
+    Related { key_id: &'a str, region: &'a str },
     /// The key that a ciphertext names, and the `KeyId` that it must agree with.
     Ciphertext { blob: &'a [u8], key_id: Option<&'a str> },
 }
@@ -68,7 +73,7 @@ impl<'a> Subject<'a> {
     pub(crate) fn key_id(&self) -> Option<&'a str> {
         match self {
             Self::Account => None,
-            Self::Named(key_id) | Self::Key(key_id) => Some(key_id),
+            Self::Named(key_id) | Self::Key(key_id) | Self::Related { key_id, .. } => Some(key_id),
             Self::Ciphertext { key_id, .. } => *key_id,
         }
     }
@@ -85,6 +90,11 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn and_account(self, resource: AccountResource<'a>) -> Self {
         Self { account_resource: Some(resource), ..self }
+    }
+
+    /// The account is asked for leave to do `action` in place of the operation.
+    pub(crate) fn of_account(self, action: &'static str) -> Self {
+        Self { account_action: Some(action), ..self }
     }
 
     pub(crate) fn and(self, second: Second<'a>) -> Self {

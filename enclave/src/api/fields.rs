@@ -94,10 +94,14 @@ impl Fields {
         if let Some(pattern) = shape.pattern
             && !text.chars().all(pattern.allows)
         {
-            let constraint =
-                format!("Member must satisfy regular expression pattern: {}", pattern.text);
-            self.violation(&value, name, &constraint);
+            self.mismatch(name, text, pattern.text);
         }
+    }
+
+    /// A text that does not meet its pattern as a whole.
+    pub(crate) fn mismatch(&mut self, name: &str, text: &str, pattern: &str) {
+        let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
+        self.violation(&format!("Value '{text}'"), name, &constraint);
     }
 
     pub(crate) fn required_text(&mut self, name: &str, shape: Text) -> Result<String, ApiError> {

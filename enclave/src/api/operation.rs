@@ -45,6 +45,7 @@ macro_rules! for_each_operation {
                 ListRetirableGrants: Any,
                 PutKeyPolicy: Any,
                 ReEncrypt: Enabled,
+                ReplicateKey: Enabled,
                 RetireGrant: Any,
                 RevokeGrant: Any,
                 RotateKeyOnDemand: Enabled,
@@ -55,6 +56,7 @@ macro_rules! for_each_operation {
                 UpdateAlias: Any,
                 UpdateCustomKeyStore: Any,
                 UpdateKeyDescription: NotPendingDeletion,
+                UpdatePrimaryRegion: Enabled,
                 Verify: Enabled,
                 VerifyMac: Enabled,
             }

@@ -5,9 +5,13 @@ use crate::api::{Facts, Recipient};
 use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::grants::Grant;
+use crate::keys::multi_region::MultiRegion;
 use crate::recipient::VerifiedRecipient;
 use crate::service::Service;
 use sekisho_policy_engine::{Pair, Principal, Request};
+
+/// The condition key `kms:MultiRegionKeyType`: `PRIMARY` or `REPLICA`.
+pub(crate) const MULTI_REGION_KEY_TYPE: &str = "MultiRegionKeyType";
 
 pub(super) fn request(
     service: &Service,
@@ -29,7 +33,11 @@ pub(super) fn request(
             .encryption_context
             .map(|context| context.iter().map(pair).collect())
             .unwrap_or_default(),
-        parameters: parameters(case.facts, question),
+        parameters: parameters(
+            case.facts,
+            question.key_id,
+            key.and_then(|held| held.key.multi_region.as_ref()),
+        ),
         attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
         grants: grants.iter().map(covering).collect(),
         time: case.time,
@@ -37,13 +45,18 @@ pub(super) fn request(
     }
 }
 
-/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it),
-/// and how a recipient wants its answer, by rising name.
-fn parameters(facts: &Facts<'_>, question: &Question<'_>) -> Vec<Pair> {
+/// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it), how a
+/// recipient wants its answer, and what a multi-Region key is among its relatives, by rising name.
+fn parameters(
+    facts: &Facts<'_>,
+    key_id: Option<&str>,
+    multi_region: Option<&MultiRegion>,
+) -> Vec<Pair> {
     let own = facts.parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
-    let key_id = question.key_id.map(|key_id| ("KeyId", key_id));
+    let key_id = key_id.map(|key_id| ("KeyId", key_id));
     let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
-    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).collect();
+    let key_type = multi_region.map(|found| (MULTI_REGION_KEY_TYPE, found.key_type()));
+    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).chain(key_type).collect();
     parameters.sort_unstable();
     parameters.into_iter().map(pair).collect()
 }
@@ -68,4 +81,31 @@ pub(super) fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_
 
 fn pair((name, value): (&str, &str)) -> Pair {
     Pair { name: name.to_owned(), value: value.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Subject;
+
+    #[test]
+    fn a_policy_is_told_what_a_multi_region_key_is_among_its_relatives() {
+        let primary = MultiRegion::primary("eu-central-1");
+        let replica = MultiRegion { own: "us-east-1".into(), ..primary.clone() };
+        let facts = Facts::of(Subject::Named("alias/a"))
+            .parameter("ReplicaRegion", "us-east-1")
+            .parameter("KeySpec", "HMAC_256");
+        for (multi_region, wanted) in
+            [(None, None), (Some(&primary), Some("PRIMARY")), (Some(&replica), Some("REPLICA"))]
+        {
+            let told = parameters(&facts, Some("alias/a"), multi_region);
+            assert!(told.is_sorted_by(|one, next| one.name <= next.name), "{told:?}");
+            let value = |name: &str| {
+                told.iter().find(|pair| pair.name == name).map(|pair| pair.value.as_str())
+            };
+            assert_eq!(value("MultiRegionKeyType"), wanted);
+            assert_eq!(value("ReplicaRegion"), Some("us-east-1"));
+            assert_eq!(value("KeyId"), Some("alias/a"));
+        }
+    }
 }

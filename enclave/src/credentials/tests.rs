@@ -11,6 +11,7 @@ use time::macros::datetime;
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 04:00:00 UTC);
 const REGION: &str = "eu-central-1";
+const REGIONS: [&str; 2] = [REGION, "us-east-1"];
 const BOOT: (&str, &str) = ("AKIABOOT", "boot secret");
 
 struct World {
@@ -38,7 +39,13 @@ impl World {
         let expires = milliseconds(NOW + Duration::hours(1));
         let key = principals.create_access_key("alice", 0, Some(expires)).await.unwrap();
         let sessions = Sessions::new(subkeys.sessions);
-        let credentials = Credentials::new(place, vec![boot], principals, sessions);
+        let credentials = Credentials::new(
+            place,
+            REGIONS.map(String::from).into(),
+            vec![boot],
+            principals,
+            sessions,
+        );
         Self { credentials, key }
     }
 
@@ -59,6 +66,21 @@ impl World {
     async fn set(&self, status: KeyStatus) {
         let principals = &self.credentials.principals;
         principals.update_access_key("alice", &self.key.id, status).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_of_the_region_that_it_is_signed_for() {
+    let world = World::new().await;
+    for (region, served) in [(REGION, true), ("us-east-1", true), ("us-west-1", false)] {
+        let request = sign((BOOT.0, BOOT.1, None), Operation::ListKeys, region, NOW);
+        match world.credentials.authenticate(request, NOW).await {
+            Ok(asked) => assert!(served && asked.region() == region, "{region}"),
+            Err(error) => {
+                assert!(!served && error.code() == "InvalidSignatureException", "{region}");
+                assert!(error.message().ends_with("in 'eu-central-1', 'us-east-1'."));
+            }
+        }
     }
 }
 

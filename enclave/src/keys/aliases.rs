@@ -1,12 +1,12 @@
 //! Aliases: other names of keys, changed in one entry of the journal with the keys they point to.
 
+use super::id::KeyId;
 use super::store::{HeldKey, KeyStore, StoreFault, key_write, put};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::CodecError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use uuid::Uuid;
 
 /// AWS's quota of aliases for one key.
 const MAX_ALIASES: usize = 50;
@@ -26,27 +26,26 @@ impl KeyStore {
     pub(crate) async fn create_alias(
         &self,
         name: &str,
-        target: Uuid,
+        target: KeyId,
         now: u64,
     ) -> Result<(), AliasError> {
         let writer = self.journal.writer().await.map_err(StoreFault::from)?;
         let id = RecordId::Alias(name.to_owned());
-        if self.journal.contains(&id) {
+        if self.contains(id.clone()) {
             return Err(AliasError::Exists);
         }
         let held = self.by_id(target).await?.ok_or(StoreFault::Gone(target))?;
         let alias = Alias { target: target.to_string(), created: now, updated: now };
         let writes = vec![put(id, &alias)?, with_alias(&held, name)?];
-        writer.commit(writes).await.map_err(StoreFault::from)?;
-        Ok(())
+        Ok(self.commit(writer, writes).await?)
     }
 
     /// Lets an alias of the key `before` point to the key `after`.
     pub(crate) async fn move_alias(
         &self,
         name: &str,
-        before: Uuid,
-        after: Uuid,
+        before: KeyId,
+        after: KeyId,
         now: u64,
     ) -> Result<(), AliasError> {
         let writer = self.journal.writer().await.map_err(StoreFault::from)?;
@@ -61,12 +60,11 @@ impl KeyStore {
             let reached = self.by_id(after).await?.ok_or(StoreFault::Gone(after))?;
             writes.extend([without_alias(&left, name)?, with_alias(&reached, name)?]);
         }
-        writer.commit(writes).await.map_err(StoreFault::from)?;
-        Ok(())
+        Ok(self.commit(writer, writes).await?)
     }
 
     /// Deletes an alias of the key `target`.
-    pub(crate) async fn delete_alias(&self, name: &str, target: Uuid) -> Result<(), AliasError> {
+    pub(crate) async fn delete_alias(&self, name: &str, target: KeyId) -> Result<(), AliasError> {
         let writer = self.journal.writer().await.map_err(StoreFault::from)?;
         let held = self.by_id(target).await?.ok_or(StoreFault::Gone(target))?;
         if !held.aliases.iter().any(|known| known == name) {
@@ -74,12 +72,11 @@ impl KeyStore {
         }
         let alias = Write { id: RecordId::Alias(name.to_owned()), plaintext: None };
         let writes = vec![alias, without_alias(&held, name)?];
-        writer.commit(writes).await.map_err(StoreFault::from)?;
-        Ok(())
+        Ok(self.commit(writer, writes).await?)
     }
 
     pub(crate) async fn alias(&self, name: &str) -> Result<Option<Alias>, StoreFault> {
-        self.load(&RecordId::Alias(name.to_owned())).await
+        self.load(RecordId::Alias(name.to_owned())).await
     }
 
     /// Up to `limit` alias names that are greater than `after`, in order.
@@ -87,7 +84,7 @@ impl KeyStore {
         // The smallest string above `after` is `after` with a NUL behind it.
         let from = after.map_or_else(String::new, |after| format!("{after}\0"));
         let is_alias = |id: &RecordId| matches!(id, RecordId::Alias(_));
-        let ids = self.journal.ids(&RecordId::Alias(from), limit, is_alias);
+        let ids = self.ids(RecordId::Alias(from), limit, is_alias);
         ids.into_iter()
             .filter_map(|id| if let RecordId::Alias(name) = id { Some(name) } else { None })
             .collect()

@@ -1,8 +1,8 @@
 //! Names of keys and aliases: ARNs of one service, and what callers may write instead.
 
-use uuid::Uuid;
+use super::id::{KeyId, NotAKeyId};
 
-/// The account and region that a service stands for; part of every ARN it gives out.
+/// The account and a Region that a service stands for; part of every ARN it gives out there.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) region: String,
@@ -10,7 +10,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn key_arn(&self, id: Uuid) -> String {
+    /// The same account in another Region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        Self { region: region.to_owned(), account: self.account.clone() }
+    }
+
+    pub(crate) fn key_arn(&self, id: KeyId) -> String {
         self.arn(&format!("key/{id}"))
     }
 
@@ -55,11 +60,11 @@ impl Place {
             Some(id) if text.starts_with("arn:") => id,
             _ => name,
         };
-        // Only the hyphenated lower-case form is a key id: one key has one name.
-        match Uuid::try_parse(id) {
-            Ok(uuid) if uuid.to_string() == id => Ok(KeyName::Id(uuid)),
-            _ if text.starts_with("arn:") => Err(NoSuchName::Key(text.to_owned())),
-            _ => Err(NoSuchName::Invalid(text.to_owned())),
+        match KeyId::parse(id) {
+            Ok(id) => Ok(KeyName::Id(id)),
+            Err(_) if text.starts_with("arn:") => Err(NoSuchName::Key(text.to_owned())),
+            Err(NotAKeyId::Unused) => Err(NoSuchName::Key(self.arn(&format!("key/{id}")))),
+            Err(NotAKeyId::Malformed) => Err(NoSuchName::Invalid(text.to_owned())),
         }
     }
 
@@ -92,7 +97,7 @@ impl Place {
 /// What a `KeyId` parameter names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyName {
-    Id(Uuid),
+    Id(KeyId),
     /// With its prefix `alias/`.
     Alias(String),
 }
@@ -110,6 +115,8 @@ mod tests {
     use super::*;
 
     const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    /// Of the form of a multi-Region key's id.
+    const NEVER: &str = "mrk-1234abcd12ab34cd56ef1234567890ab";
 
     fn place() -> Place {
         Place { region: "eu-central-1".into(), account: "111122223333".into() }
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn all_four_forms_name_a_key() {
-        let id = KeyName::Id(Uuid::try_parse(ID).unwrap());
+        let id = KeyName::Id(KeyId::parse(ID).unwrap());
         let alias = KeyName::Alias("alias/a/b".into());
         for (text, wanted) in [
             (ID.to_owned(), &id),
@@ -131,6 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn a_multi_region_key_has_one_id_and_an_arn_in_each_region() {
+        let id = KeyId::generate(true);
+        for place in [place(), place().in_region("us-east-1")] {
+            let arn = place.key_arn(id);
+            assert_eq!(arn, format!("arn:aws:kms:{}:111122223333:key/{id}", place.region));
+            for text in [arn, id.to_string()] {
+                assert_eq!(place.parse_key(&text), Ok(KeyName::Id(id)), "{text}");
+            }
+        }
+        let elsewhere = place().in_region("us-east-1").key_arn(id);
+        assert_eq!(place().parse(&elsewhere), Err(NoSuchName::Region("us-east-1".into())));
+    }
+
+    #[test]
     fn everything_else_is_refused_with_its_reason() {
         let invalid = |text: &str| NoSuchName::Invalid(text.into());
         let upper = ID.to_uppercase();
@@ -139,6 +160,8 @@ mod tests {
         for (text, wanted) in [
             ("", invalid("")),
             ("key/x", invalid("key/x")),
+            ("mrk-fake-key-id", invalid("mrk-fake-key-id")),
+            (NEVER, NoSuchName::Key(format!("arn:aws:kms:eu-central-1:111122223333:key/{NEVER}"))),
             (&upper, invalid(&upper)),
             ("arn:aws:s3:::bucket", invalid("arn:aws:s3:::bucket")),
             (&elsewhere, NoSuchName::Region("us-east-1".into())),

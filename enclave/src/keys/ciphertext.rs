@@ -9,10 +9,10 @@
 //! with a test vector, is `docs/ciphertext-blob.md`.
 
 use super::context::EncryptionContext;
+use super::id::KeyId;
 use super::material::{KeyMaterial, MaterialId};
 use crate::secret::{self, OpenError, SALT_LENGTH, SealError, TAG_LENGTH};
 use thiserror::Error;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const LABEL_MESSAGE: &[u8] = b"sekisho v1 ciphertext blob";
@@ -23,7 +23,7 @@ const HEADER_LENGTH: usize = 1 + 16 + 32;
 /// A well-formed ciphertext, not yet opened.
 #[derive(Debug)]
 pub(crate) struct CiphertextBlob {
-    pub(crate) key_id: Uuid,
+    pub(crate) key_id: KeyId,
     pub(crate) material_id: MaterialId,
     header: [u8; HEADER_LENGTH],
     sealed: Vec<u8>,
@@ -44,7 +44,7 @@ impl CiphertextBlob {
             return Err(NotACiphertext);
         }
         Ok(Self {
-            key_id: Uuid::from_bytes(*key_id),
+            key_id: KeyId::from_bytes(*key_id),
             material_id: MaterialId::from_bytes(material_id),
             header: *header,
             sealed: sealed.to_vec(),
@@ -64,7 +64,7 @@ impl CiphertextBlob {
 
 /// Encrypts under a key's material; the answer is the whole blob.
 pub(crate) fn encrypt(
-    key_id: Uuid,
+    key_id: KeyId,
     material: &KeyMaterial,
     context: &EncryptionContext,
     plaintext: &[u8],
@@ -75,7 +75,7 @@ pub(crate) fn encrypt(
 }
 
 fn encrypt_with_salt(
-    key_id: Uuid,
+    key_id: KeyId,
     material: &KeyMaterial,
     context: &EncryptionContext,
     plaintext: &[u8],
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn test_vector() {
         let blob = encrypt_with_salt(
-            Uuid::from_bytes([0x11; 16]),
+            KeyId::from_bytes([0x11; 16]),
             &material(),
             &context(&[("purpose", "test"), ("app", "sekisho")]),
             b"a key passes the checkpoint",
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn context_order_does_not_matter_but_every_pair_does() {
         let blob =
-            encrypt(Uuid::nil(), &material(), &context(&[("a", "1"), ("b", "2")]), b"plaintext")
+            encrypt(KeyId::NIL, &material(), &context(&[("a", "1"), ("b", "2")]), b"plaintext")
                 .unwrap();
         let blob = CiphertextBlob::parse(&blob).unwrap();
         assert!(blob.open(&material(), &context(&[("b", "2"), ("a", "1")])).is_ok());
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn malformed_blobs_are_refused() {
-        let good = encrypt(Uuid::nil(), &material(), &context(&[]), b"p").unwrap();
+        let good = encrypt(KeyId::NIL, &material(), &context(&[]), b"p").unwrap();
         assert!(CiphertextBlob::parse(&good).is_ok());
         for length in 0..=HEADER_LENGTH + SALT_LENGTH + TAG_LENGTH {
             assert!(CiphertextBlob::parse(&good[..length]).is_err(), "{length} bytes");

@@ -6,10 +6,10 @@
 
 use super::Key;
 use super::context::EncryptionContext;
+use super::id::KeyId;
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Grants of one key. AWS allows 50,000; here they stand in the key's record, which is read whole.
@@ -120,14 +120,14 @@ impl Grant {
         constraint && terms.operations.iter().all(|one| held.operations.contains(one))
     }
 
-    fn retirable(&self, key: Uuid) -> Option<RecordId> {
+    fn retirable(&self, key: KeyId) -> Option<RecordId> {
         let principal = self.terms.retiring.clone()?;
         Some(RecordId::Retirable { principal, key, grant: self.id.clone() })
     }
 }
 
 /// What a change of a key changes of the records that name its grants by who may retire them.
-pub(super) fn retirable_writes(key: Uuid, before: &[Grant], after: &[Grant]) -> Vec<Write> {
+pub(super) fn retirable_writes(key: KeyId, before: &[Grant], after: &[Grant]) -> Vec<Write> {
     let missing = |these: &[Grant], those: &[Grant]| -> Vec<RecordId> {
         let gone = these.iter().filter(|one| !those.iter().any(|other| other.id == one.id));
         gone.filter_map(|grant| grant.retirable(key)).collect()

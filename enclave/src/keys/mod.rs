@@ -5,8 +5,10 @@ pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod grants;
+pub(crate) mod id;
 pub(crate) mod material;
 pub(crate) mod modules;
+pub(crate) mod multi_region;
 pub(crate) mod pair;
 pub(crate) mod policy;
 pub(crate) mod private;
@@ -18,13 +20,14 @@ pub(crate) mod state;
 pub(crate) mod store;
 
 use grants::Grant;
+use id::KeyId;
 use material::{KeyMaterial, MaterialId};
+use multi_region::MultiRegion;
 use private::PrivateMaterial;
 use rotation::Rotation;
 use serde::{Deserialize, Serialize};
 use spec::{KeySpec, KeyUsage};
 use state::KeyState;
-use uuid::Uuid;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +35,7 @@ mod tests;
 /// A KMS key with its material, as it stands in its sealed record. A clone shares the secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
-    pub(crate) id: Uuid,
+    pub(crate) id: KeyId,
     /// Milliseconds since 1970.
     pub(crate) created: u64,
     pub(crate) description: String,
@@ -52,12 +55,15 @@ pub(crate) struct Key {
     /// By rising id; at most [`grants::MAX_GRANTS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) grants: Vec<Grant>,
+    /// Of a multi-Region key: where the keys are that it is related to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) multi_region: Option<MultiRegion>,
 }
 
 impl Key {
     /// An enabled symmetric key.
     pub(crate) fn symmetric(
-        id: Uuid,
+        id: KeyId,
         created: u64,
         description: String,
         tags: Vec<(String, String)>,
@@ -75,6 +81,7 @@ impl Key {
             private: None,
             rotation: None,
             grants: Vec::new(),
+            multi_region: None,
         }
     }
 
@@ -122,8 +129,10 @@ impl Key {
     pub(crate) fn due(&self) -> Option<u64> {
         match self.state {
             KeyState::PendingDeletion { deletion } => Some(deletion),
+            // A replica gets new material when its primary key does.
+            KeyState::Enabled if self.is_replica() => None,
             KeyState::Enabled => self.rotation.map(|rotation| rotation.next),
-            KeyState::Disabled => None,
+            KeyState::Disabled | KeyState::PendingReplicaDeletion { .. } => None,
         }
     }
 }

@@ -7,11 +7,12 @@
 
 use super::Key;
 use super::grants::retirable_writes;
+use super::id::KeyId;
+use super::multi_region::Family;
 use super::state::KeyState;
-use super::store::{HeldKey, KeyStore, StoreFault, key_write};
+use super::store::{HeldKey, KeyStore, StoreFault};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Keys that are tried before a failure is reported.
@@ -27,7 +28,7 @@ pub(crate) enum Done {
 impl KeyStore {
     /// When something is to be done next; milliseconds since 1970.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.first_due(1).first().map(|(time, _)| *time)
+        self.first_due(1).first().map(|(time, ..)| *time)
     }
 
     /// Until the time of [`KeyStore::next_due`] may be another.
@@ -35,15 +36,16 @@ impl KeyStore {
         self.rescheduled.notified().await;
     }
 
-    /// Does the one thing that has waited longest of what can be done, if its time has come at `now`.
+    /// Does the one thing that has waited longest of what can be done in any Region, if its time has
+    /// come at `now`.
     /// A key that cannot be read (a host may refuse its record) keeps nothing else waiting.
     pub(crate) async fn do_next_due(&self, now: u64) -> Result<Option<Done>, StoreFault> {
         let mut outcome = Ok(None);
-        for (time, id) in self.first_due(ATTEMPTS) {
+        for (time, id, region) in self.first_due(ATTEMPTS) {
             if time > now {
                 break;
             }
-            match self.do_due(time, id, now).await {
+            match self.in_region(&region).do_due(time, id, now).await {
                 Ok(None) => {}
                 Ok(done) => return Ok(done),
                 Err(fault) => outcome = Err(fault),
@@ -52,16 +54,14 @@ impl KeyStore {
         outcome
     }
 
-    async fn do_due(&self, time: u64, id: Uuid, now: u64) -> Result<Option<Done>, StoreFault> {
-        // A record that the host withholds is missed here, and not while everybody waits to write.
-        self.by_id(id).await?;
+    async fn do_due(&self, time: u64, id: KeyId, now: u64) -> Result<Option<Done>, StoreFault> {
+        self.read_ahead(id).await?;
         let writer = self.journal.writer().await?;
-        if !self.journal.contains(&RecordId::Due { time, key: id }) {
+        if !self.contains(RecordId::Due { time, key: id }) {
             return Ok(None);
         }
-        let held = self.by_id(id).await?.filter(|held| held.key.due() == Some(time));
-        let held = held.ok_or(StoreFault::Inconsistent)?;
-        let (writes, done) = due(&held, now)?;
+        let family = self.family(id).await?.filter(|family| family.own().due() == Some(time));
+        let (writes, done) = self.due(family.ok_or(StoreFault::Inconsistent)?, now)?;
         writer.commit(writes).await?;
         if matches!(done, Done::Deleted { .. }) {
             self.forget(id);
@@ -69,40 +69,54 @@ impl KeyStore {
         Ok(Some(done))
     }
 
-    fn first_due(&self, limit: usize) -> Vec<(u64, Uuid)> {
+    /// By time, of all Regions.
+    fn first_due(&self, limit: usize) -> Vec<(u64, KeyId, String)> {
         let is_due = |id: &RecordId| matches!(id, RecordId::Due { .. });
-        let first = RecordId::Due { time: 0, key: Uuid::nil() };
-        let ids = self.journal.ids(&first, limit, is_due);
-        ids.into_iter()
-            .filter_map(|id| match id {
-                RecordId::Due { time, key } => Some((time, key)),
+        let mut found = Vec::new();
+        for region in self.regions() {
+            let first = RecordId::Due { time: 0, key: KeyId::NIL };
+            let ids = self.in_region(&region).ids(first, limit, is_due);
+            found.extend(ids.into_iter().filter_map(|id| match id {
+                RecordId::Due { time, key } => Some((time, key, region.clone())),
                 _ => None,
-            })
-            .collect()
+            }));
+        }
+        found.sort();
+        found.truncate(limit);
+        found
+    }
+
+    /// What time does to a key, and to those that are related to it.
+    fn due(&self, mut family: Family, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
+        let held = family.held().clone();
+        let arn = held.arn.clone();
+        match held.key.state {
+            KeyState::PendingDeletion { .. } => {
+                let mut writes = self.localized(deletion(&held));
+                writes.extend(family.bereave(now)?);
+                Ok((writes, Done::Deleted { arn }))
+            }
+            KeyState::Enabled => {
+                family.change().rotate_automatically(now)?;
+                family.share();
+                Ok((family.writes()?, Done::Rotated { arn }))
+            }
+            KeyState::Disabled | KeyState::PendingReplicaDeletion { .. } => {
+                Err(StoreFault::Inconsistent)
+            }
+        }
     }
 }
 
-/// What time does to a key.
-fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
-    match held.key.state {
-        KeyState::PendingDeletion { .. } => {
-            let gone = |id| Write { id, plaintext: None };
-            let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
-            let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
-            let all = aliases.chain(of_key).chain([RecordId::Key(held.key.id)]);
-            let mut writes: Vec<Write> = all.map(gone).collect();
-            writes.extend(retirable_writes(held.key.id, &held.key.grants, &[]));
-            Ok((writes, Done::Deleted { arn: held.arn.clone() }))
-        }
-        KeyState::Enabled => {
-            let mut key = held.key.clone();
-            key.rotate_automatically(now)?;
-            let mut writes = due_writes(&held.key, &key);
-            writes.push(key_write(&key, &held.policy, &held.aliases)?);
-            Ok((writes, Done::Rotated { arn: held.arn.clone() }))
-        }
-        KeyState::Disabled => Err(StoreFault::Inconsistent),
-    }
+/// All that names a key.
+fn deletion(held: &HeldKey) -> Vec<Write> {
+    let gone = |id| Write { id, plaintext: None };
+    let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
+    let due = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
+    let all = aliases.chain(due).chain([RecordId::Key(held.key.id)]);
+    let mut writes: Vec<Write> = all.map(gone).collect();
+    writes.extend(retirable_writes(held.key.id, &held.key.grants, &[]));
+    writes
 }
 
 /// What a change of a key changes of the times that something is due.

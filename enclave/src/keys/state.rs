@@ -12,6 +12,11 @@ pub(crate) enum KeyState {
         /// From then on it is gone; milliseconds since 1970.
         deletion: u64,
     },
+    /// Of a multi-Region primary key: its pending window begins when its last replica is gone.
+    PendingReplicaDeletion {
+        /// Days.
+        window: u32,
+    },
 }
 
 impl KeyState {
@@ -20,6 +25,7 @@ impl KeyState {
             Self::Enabled => "Enabled",
             Self::Disabled => "Disabled",
             Self::PendingDeletion { .. } => "PendingDeletion",
+            Self::PendingReplicaDeletion { .. } => "PendingReplicaDeletion",
         }
     }
 
@@ -30,7 +36,10 @@ impl KeyState {
             (NeededState::Any, _)
             | (NeededState::Enabled, Self::Enabled)
             | (NeededState::NotPendingDeletion, Self::Enabled | Self::Disabled)
-            | (NeededState::PendingDeletion, Self::PendingDeletion { .. }) => Ok(()),
+            | (
+                NeededState::PendingDeletion,
+                Self::PendingDeletion { .. } | Self::PendingReplicaDeletion { .. },
+            ) => Ok(()),
             (NeededState::Enabled, Self::Disabled) => Err(ApiError::Disabled(arn.to_owned())),
             (NeededState::PendingDeletion, Self::Enabled | Self::Disabled) => {
                 invalid("not pending deletion")
@@ -39,6 +48,10 @@ impl KeyState {
                 NeededState::Enabled | NeededState::NotPendingDeletion,
                 Self::PendingDeletion { .. },
             ) => invalid("pending deletion"),
+            (
+                NeededState::Enabled | NeededState::NotPendingDeletion,
+                Self::PendingReplicaDeletion { .. },
+            ) => invalid("pending replica deletion"),
         }
     }
 }
@@ -50,6 +63,7 @@ mod tests {
     #[test]
     fn each_state_forbids_what_awss_table_says() {
         const GONE_SOON: KeyState = KeyState::PendingDeletion { deletion: 7 };
+        const GONE_LATER: KeyState = KeyState::PendingReplicaDeletion { window: 7 };
         use NeededState::{Any, Enabled, NotPendingDeletion, PendingDeletion};
         for (needed, state, code) in [
             (Any, KeyState::Disabled, None),
@@ -63,6 +77,10 @@ mod tests {
             (PendingDeletion, KeyState::Enabled, Some("KMSInvalidStateException")),
             (PendingDeletion, KeyState::Disabled, Some("KMSInvalidStateException")),
             (PendingDeletion, GONE_SOON, None),
+            (Any, GONE_LATER, None),
+            (Enabled, GONE_LATER, Some("KMSInvalidStateException")),
+            (NotPendingDeletion, GONE_LATER, Some("KMSInvalidStateException")),
+            (PendingDeletion, GONE_LATER, None),
         ] {
             let error = state.check(needed, "arn").err();
             assert_eq!(error.map(|error| error.code()), code, "{needed:?} {state:?}");

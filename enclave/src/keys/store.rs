@@ -1,15 +1,16 @@
-//! The keys of a service: looked up by any of their names, changed through the journal.
+//! The keys of a service in one of its Regions: looked up by any of their names, changed through the
+//! journal, which all Regions share.
 
 use super::Key;
 use super::arn::{KeyName, Place};
-use super::grants::retirable_writes;
+use super::id::KeyId;
 use super::modules::{KnownModule, Modules, RegisterError};
+use super::multi_region::Family;
 use super::pair::KeyPair;
 use super::policy::{KeyPolicy, PolicyRefused, StoredPolicy};
-use super::schedule::due_writes;
 use super::spec::KeyType;
 use crate::secret::RandomUnavailable;
-use crate::storage::journal::{Journal, JournalError, Write};
+use crate::storage::journal::{Journal, JournalError, Write, Writer};
 use crate::storage::record::RecordId;
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -17,7 +18,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::sync::Notify;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state.
@@ -70,18 +70,23 @@ struct OwnedKeyRecord {
     aliases: Vec<String>,
 }
 
-/// All keys and aliases of the service.
+/// All keys and aliases of the service in one Region. A clone shares everything.
+#[derive(Clone)]
 pub(crate) struct KeyStore {
     pub(super) journal: Arc<Journal>,
-    pub(crate) modules: Modules,
+    pub(crate) modules: Arc<Modules>,
     pub(crate) place: Place,
+    /// The Region whose records have no Region in their names.
+    home: Arc<str>,
     /// What AWS gives a key without a policy: most keys have it, and share this one.
     pub(crate) default_policy: Arc<KeyPolicy>,
-    /// With the version that each is of: only the journal's current one counts.
-    cache: Mutex<HashMap<Uuid, (u64, Arc<HeldKey>)>>,
+    cache: Arc<Mutex<Cache>>,
     /// Wakes who does what is due.
-    pub(super) rescheduled: Notify,
+    pub(super) rescheduled: Arc<Notify>,
 }
+
+/// Keys of all Regions, each with its version: only the journal's current one counts.
+type Cache = HashMap<RecordId, (u64, Arc<HeldKey>)>;
 
 impl KeyStore {
     pub(crate) fn new(
@@ -92,12 +97,89 @@ impl KeyStore {
     ) -> Self {
         Self {
             journal,
-            modules,
+            modules: Arc::new(modules),
+            home: place.region.as_str().into(),
             place,
             default_policy,
-            cache: Mutex::default(),
-            rescheduled: Notify::new(),
+            cache: Arc::default(),
+            rescheduled: Arc::default(),
         }
+    }
+
+    /// The same service's keys in another Region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        Self { place: self.place.in_region(region), ..self.clone() }
+    }
+
+    /// The home Region, and each other that has records.
+    pub(super) fn regions(&self) -> Vec<String> {
+        let mut regions = vec![self.home.to_string()];
+        let mut after = String::new();
+        loop {
+            let first = Box::new(RecordId::ServiceAuthority);
+            let from = RecordId::In { region: after, record: first };
+            let found = self.journal.ids(&from, 1, |id| matches!(id, RecordId::In { .. }));
+            let Some(RecordId::In { region, .. }) = found.into_iter().next() else {
+                return regions;
+            };
+            // The smallest string above a name is the name with a NUL behind it.
+            after = format!("{region}\0");
+            regions.push(region);
+        }
+    }
+
+    /// Whether the journal may have been written by a service with the same home Region. Where it was
+    /// another, keys would be in another Region than they were made in.
+    pub(crate) fn is_at_home(&self) -> bool {
+        !self.regions().iter().skip(1).any(|region| **region == *self.home)
+    }
+
+    /// The name of a record of this Region. Journals from before there were others have the home
+    /// Region's names.
+    pub(super) fn local(&self, id: RecordId) -> RecordId {
+        if *self.home == *self.place.region {
+            return id;
+        }
+        RecordId::In { region: self.place.region.clone(), record: Box::new(id) }
+    }
+
+    /// Writes to records of this Region.
+    pub(crate) fn localized(&self, writes: Vec<Write>) -> Vec<Write> {
+        let local = |write: Write| Write { id: self.local(write.id), ..write };
+        writes.into_iter().map(local).collect()
+    }
+
+    pub(super) fn contains(&self, id: RecordId) -> bool {
+        self.journal.contains(&self.local(id))
+    }
+
+    /// Up to `limit` ids of this Region's records in order, from the first that is `>= from` while
+    /// `belongs` holds.
+    pub(super) fn ids(
+        &self,
+        from: RecordId,
+        limit: usize,
+        belongs: impl Fn(&RecordId) -> bool,
+    ) -> Vec<RecordId> {
+        let from = self.local(from);
+        let RecordId::In { region, .. } = &from else {
+            return self.journal.ids(&from, limit, belongs);
+        };
+        let found = self.journal.ids(&from, limit, |id| {
+            matches!(id, RecordId::In { region: other, record } if other == region && belongs(record))
+        });
+        let plain = |id| if let RecordId::In { record, .. } = id { *record } else { id };
+        found.into_iter().map(plain).collect()
+    }
+
+    /// Commits changes of this Region's records.
+    pub(super) async fn commit(
+        &self,
+        writer: Writer<'_>,
+        writes: Vec<Write>,
+    ) -> Result<(), StoreFault> {
+        writer.commit(self.localized(writes)).await?;
+        Ok(())
     }
 
     /// Registers a policy component ([`Modules::register`]).
@@ -116,8 +198,7 @@ impl KeyStore {
             KeyName::Id(id) => self.by_id(*id).await,
             KeyName::Alias(alias) => match self.alias(alias).await? {
                 Some(alias) => {
-                    let id =
-                        Uuid::try_parse(&alias.target).map_err(|_| StoreFault::Inconsistent)?;
+                    let id = KeyId::parse(&alias.target).map_err(|_| StoreFault::Inconsistent)?;
                     self.by_id(id).await
                 }
                 None => Ok(None),
@@ -125,10 +206,10 @@ impl KeyStore {
         }
     }
 
-    pub(crate) async fn by_id(&self, id: Uuid) -> Result<Option<Arc<HeldKey>>, StoreFault> {
-        let record = RecordId::Key(id);
+    pub(crate) async fn by_id(&self, id: KeyId) -> Result<Option<Arc<HeldKey>>, StoreFault> {
+        let record = self.local(RecordId::Key(id));
         let Some(current) = self.journal.version(&record) else { return Ok(None) };
-        if let Some((version, held)) = self.cache().get(&id)
+        if let Some((version, held)) = self.cache().get(&record)
             && *version == current
         {
             return Ok(Some(held.clone()));
@@ -143,7 +224,7 @@ impl KeyStore {
             Arc::new(self.modules.restore(policy)?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
-        self.remember(held.clone(), version);
+        self.remember(record, held.clone(), version);
         Ok(Some(held))
     }
 
@@ -154,42 +235,39 @@ impl KeyStore {
     ) -> Result<Arc<HeldKey>, StoreFault> {
         let held = HeldKey::new(key, &self.place, Arc::new(policy), Vec::new())?;
         let write = key_write(&held.key, &held.policy, &held.aliases)?;
-        self.journal.writer().await?.commit(vec![write]).await?;
+        let writer = self.journal.writer().await?;
+        self.commit(writer, vec![write]).await?;
         Ok(Arc::new(held))
     }
 
-    pub(crate) async fn put_policy(&self, id: Uuid, policy: &KeyPolicy) -> Result<(), StoreFault> {
+    pub(crate) async fn put_policy(&self, id: KeyId, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
         let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
         let write = key_write(&held.key, policy, &held.aliases)?;
-        writer.commit(vec![write]).await?;
-        Ok(())
+        self.commit(writer, vec![write]).await
     }
 
     /// Changes what a key is, after everything that was changed before, and when it is next due.
+    /// What related multi-Region keys share changes of all of them.
     pub(crate) async fn change<E: From<StoreFault>>(
         &self,
-        id: Uuid,
+        id: KeyId,
         edit: impl FnOnce(&mut Key) -> Result<(), E>,
     ) -> Result<(), E> {
-        let writer = self.journal.writer().await.map_err(StoreFault::from)?;
-        let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
-        let mut key = held.key.clone();
-        edit(&mut key)?;
-        let mut writes = due_writes(&held.key, &key);
-        writes.extend(retirable_writes(id, &held.key.grants, &key.grants));
-        writes.push(key_write(&key, &held.policy, &held.aliases).map_err(StoreFault::from)?);
-        writer.commit(writes).await.map_err(StoreFault::from)?;
-        self.rescheduled.notify_one();
-        Ok(())
+        let edit = |family: &mut Family| {
+            edit(family.change())?;
+            family.share();
+            Ok(Vec::new())
+        };
+        self.change_family(id, edit).await
     }
 
     /// Up to `limit` key ids that are greater than `after`, in order.
-    pub(crate) fn key_ids(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
+    pub(crate) fn key_ids(&self, after: Option<KeyId>, limit: usize) -> Vec<KeyId> {
         let from =
-            after.map_or(Uuid::nil(), |after| Uuid::from_u128(after.as_u128().saturating_add(1)));
+            after.map_or(KeyId::NIL, |after| KeyId::from_u128(after.as_u128().saturating_add(1)));
         let is_key = |id: &RecordId| matches!(id, RecordId::Key(_));
-        let ids = self.journal.ids(&RecordId::Key(from), limit, is_key);
+        let ids = self.ids(RecordId::Key(from), limit, is_key);
         ids.into_iter()
             .filter_map(|id| if let RecordId::Key(id) = id { Some(id) } else { None })
             .collect()
@@ -199,15 +277,15 @@ impl KeyStore {
     pub(crate) fn retirable(
         &self,
         principal: &str,
-        after: Option<&(Uuid, String)>,
+        after: Option<&(KeyId, String)>,
         limit: usize,
-    ) -> Vec<(Uuid, String)> {
+    ) -> Vec<(KeyId, String)> {
         // The smallest string above an id is the id with a NUL behind it.
         let (key, grant) = after
-            .map_or_else(|| (Uuid::nil(), String::new()), |(key, id)| (*key, format!("{id}\0")));
+            .map_or_else(|| (KeyId::NIL, String::new()), |(key, id)| (*key, format!("{id}\0")));
         let from = RecordId::Retirable { principal: principal.to_owned(), key, grant };
         let belongs = |id: &RecordId| matches!(id, RecordId::Retirable { principal: other, .. } if other == principal);
-        let ids = self.journal.ids(&from, limit, belongs);
+        let ids = self.ids(from, limit, belongs);
         ids.into_iter()
             .filter_map(|id| match id {
                 RecordId::Retirable { key, grant, .. } => Some((key, grant)),
@@ -216,32 +294,32 @@ impl KeyStore {
             .collect()
     }
 
-    fn remember(&self, held: Arc<HeldKey>, version: u64) {
+    fn remember(&self, record: RecordId, held: Arc<HeldKey>, version: u64) {
         if held.key.grants.len() > CACHED_GRANTS {
             return;
         }
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {
-            let any = cache.keys().next().copied();
+            let any = cache.keys().next().cloned();
             any.and_then(|any| cache.remove(&any));
         }
-        cache.insert(held.key.id, (version, held));
+        cache.insert(record, (version, held));
     }
 
     /// Wipes the secrets of a deleted key as soon as nobody uses them any more.
-    pub(super) fn forget(&self, id: Uuid) {
-        self.cache().remove(&id);
+    pub(super) fn forget(&self, id: KeyId) {
+        self.cache().remove(&self.local(RecordId::Key(id)));
     }
 
-    fn cache(&self) -> MutexGuard<'_, HashMap<Uuid, (u64, Arc<HeldKey>)>> {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn load<T: DeserializeOwned>(
         &self,
-        id: &RecordId,
+        id: RecordId,
     ) -> Result<Option<T>, StoreFault> {
-        let plaintext = self.journal.get(id).await?;
+        let plaintext = self.journal.get(&self.local(id)).await?;
         Ok(plaintext.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 }
@@ -273,5 +351,5 @@ pub(crate) enum StoreFault {
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
     #[error("the key was deleted meanwhile")]
-    Gone(Uuid),
+    Gone(KeyId),
 }

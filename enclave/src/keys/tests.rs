@@ -3,6 +3,7 @@
 use super::Key;
 use super::arn::Place;
 use super::grants::{Grant, GrantTerms};
+use super::id::KeyId;
 use super::material::{KeyMaterial, RotationType};
 use super::modules::Modules;
 use super::policy::default_document;
@@ -16,15 +17,14 @@ use crate::storage::opponent::Opponent;
 use crate::storage::record::RecordId;
 use sekisho_policy_engine::{Engine, Limits};
 use std::sync::{Arc, OnceLock};
-use uuid::Uuid;
 
-fn modules() -> Modules {
+pub(super) fn modules() -> Modules {
     // Compiling takes seconds.
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     Modules::stock(ENGINE.get_or_init(|| Engine::new(Limits::default()).unwrap())).unwrap()
 }
 
-async fn open(opponent: &Opponent) -> KeyStore {
+pub(super) async fn open(opponent: &Opponent) -> KeyStore {
     let keys = Subkeys::derive(&RootKey::from_bytes(&[1; 32])).journal;
     let journal = Journal::open(opponent.client(), keys, Cadence::DEFAULT).await.unwrap();
     let place = Place { region: "eu-central-1".into(), account: "111122223333".into() };
@@ -33,15 +33,15 @@ async fn open(opponent: &Opponent) -> KeyStore {
     KeyStore::new(Arc::new(journal), modules, place, Arc::new(default))
 }
 
-async fn make(store: &KeyStore) -> Uuid {
+pub(super) async fn make(store: &KeyStore) -> KeyId {
     let material = KeyMaterial::generate(0).unwrap();
-    let key = Key::symmetric(Uuid::new_v4(), 0, String::new(), Vec::new(), material);
+    let key = Key::symmetric(KeyId::generate(false), 0, String::new(), Vec::new(), material);
     let document = default_document(&store.place.root_arn());
     let policy = store.modules.configure(&document).unwrap();
     store.create(key, policy).await.unwrap().key.id
 }
 
-async fn set(store: &KeyStore, id: Uuid, state: KeyState) {
+pub(super) async fn set(store: &KeyStore, id: KeyId, state: KeyState) {
     let set = |key: &mut Key| {
         key.state = state;
         Ok::<_, StoreFault>(())
@@ -135,7 +135,7 @@ async fn a_key_whose_record_is_gone_keeps_nothing_else_waiting() {
     assert_eq!(store.do_next_due(9000).await.unwrap(), Some(Done::Deleted { arn }));
 }
 
-async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {
+async fn rotate_every_90_days(store: &KeyStore, id: KeyId, now: u64) {
     let on = |key: &mut Key| {
         key.rotation = Some(Rotation::every(90, now));
         Ok::<_, StoreFault>(())
@@ -143,7 +143,7 @@ async fn rotate_every_90_days(store: &KeyStore, id: Uuid, now: u64) {
     store.change(id, on).await.unwrap();
 }
 
-async fn materials(store: &KeyStore, id: Uuid) -> Vec<String> {
+async fn materials(store: &KeyStore, id: KeyId) -> Vec<String> {
     let held = store.by_id(id).await.unwrap().unwrap();
     held.key.materials().iter().map(|material| material.id().to_string()).collect()
 }

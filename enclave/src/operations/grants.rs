@@ -10,12 +10,12 @@ use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::grants::{Constraint, Grant, GrantTerms, MAX_GRANTS};
+use crate::keys::id::KeyId;
 use crate::secret::fill_random;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// `GrantOperation` of AWS's service model.
 const OPERATIONS: &[&str] = &[
@@ -293,13 +293,13 @@ fn no_such_grant(id: &str) -> ApiError {
 }
 
 /// `GrantToken`: names the grant. It proves nothing, as nothing waits for it.
-fn token(key: Uuid, id: &str) -> Result<String, ApiError> {
+fn token(key: KeyId, id: &str) -> Result<String, ApiError> {
     let id = hex::decode(id).map_err(|_| ApiError::Internal)?;
     Ok(BASE64URL.encode([key.as_bytes().as_slice(), &id].concat()))
 }
 
-fn read_token(token: &str) -> Option<(Uuid, String)> {
+fn read_token(token: &str) -> Option<(KeyId, String)> {
     let bytes = BASE64URL.decode(token).ok()?;
     let (key, id) = bytes.split_first_chunk::<16>()?;
-    (id.len() == 32).then(|| (Uuid::from_bytes(*key), hex::encode(id)))
+    (id.len() == 32).then(|| (KeyId::from_bytes(*key), hex::encode(id)))
 }

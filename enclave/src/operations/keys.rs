@@ -4,10 +4,12 @@ use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
 use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Text};
-use crate::authorize::Permit;
+use crate::authorize::{MULTI_REGION_KEY_TYPE, Permit};
 use crate::keys::Key;
 use crate::keys::arn::Place;
+use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
+use crate::keys::multi_region::MultiRegion;
 use crate::keys::pair;
 use crate::keys::policy::default_document;
 use crate::keys::private::PrivateMaterial;
@@ -15,7 +17,6 @@ use crate::keys::spec::{KeySpec, KeyType, KeyUsage, SYMMETRIC_DEFAULT};
 use crate::keys::state::KeyState;
 use crate::service::Service;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// `KeySpec` of AWS's service model.
 const KEY_SPECS: &[&str] = &[
@@ -41,7 +42,7 @@ const KEY_SPECS: &[&str] = &[
     "ML_KEM_1024",
 ];
 /// `DescriptionType` of AWS's service model.
-const DESCRIPTION: Text = Text::length(0, 8192);
+pub(super) const DESCRIPTION: Text = Text::length(0, 8192);
 const KEY_USAGES: &[&str] = &[
     "SIGN_VERIFY",
     "ENCRYPT_DECRYPT",
@@ -135,7 +136,10 @@ impl Input for CreateKey {
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
         let now = permit.time();
         let material = KeyMaterial::generate(now)?;
-        let key = Key::symmetric(Uuid::new_v4(), now, self.description, self.tags, material);
+        let id = KeyId::generate(self.multi_region);
+        let multi_region = self.multi_region.then(|| MultiRegion::primary(&place.region));
+        let key = Key::symmetric(id, now, self.description, self.tags, material)
+            .with_regions(multi_region);
         let key = match private(service, spec).await? {
             Some(private) => key.with_private(spec, usage, private),
             None => key,
@@ -153,7 +157,7 @@ impl Input for CreateKey {
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
                 "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
-                 HMAC, RSA and ECC keys with origin AWS_KMS in one region"
+                 HMAC, RSA and ECC keys with origin AWS_KMS"
             )))
         };
         if self.two_specs {
@@ -169,9 +173,6 @@ impl Input for CreateKey {
         if self.origin != "AWS_KMS" {
             return unsupported("Origin", self.origin);
         }
-        if self.multi_region {
-            return unsupported("MultiRegion", "true");
-        }
         if self.external {
             return unsupported("XksKeyId", "of an external key");
         }
@@ -179,7 +180,9 @@ impl Input for CreateKey {
     }
 
     fn facts(&self) -> Facts<'_> {
+        let key_type = self.multi_region.then_some("PRIMARY");
         Facts::account(AccountResource::Any)
+            .optional(MULTI_REGION_KEY_TYPE, key_type)
             .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
             .parameter("KeySpec", self.spec)
             .parameter("KeyUsage", self.usage.unwrap_or("ENCRYPT_DECRYPT"))
@@ -238,14 +241,14 @@ impl Input for UpdateKeyDescription {
 
 pub(crate) struct ListKeys {
     limit: usize,
-    after: Option<Uuid>,
+    after: Option<KeyId>,
 }
 
 impl Input for ListKeys {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let after = fields.text("Marker", MARKER)?;
         let after = after
-            .map(|marker| Uuid::try_parse(&marker).map_err(|_| ApiError::InvalidMarker))
+            .map(|marker| KeyId::parse(&marker).map_err(|_| ApiError::InvalidMarker))
             .transpose()?;
         // AWS's default page.
         Ok(Self { limit: limit(fields, 100, 1000)?, after })
@@ -258,12 +261,12 @@ impl Input for ListKeys {
     async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let found = service.keys.key_ids(self.after, self.limit.saturating_add(1));
         let place = &service.keys.place;
-        let item = |id: &Uuid| json!({ "KeyId": id.to_string(), "KeyArn": place.key_arn(*id) });
-        Ok(page(found, self.limit, "Keys", Uuid::to_string, item))
+        let item = |id: &KeyId| json!({ "KeyId": id.to_string(), "KeyArn": place.key_arn(*id) });
+        Ok(page(found, self.limit, "Keys", KeyId::to_string, item))
     }
 }
 
-fn metadata(place: &Place, key: &Key) -> Value {
+pub(super) fn metadata(place: &Place, key: &Key) -> Value {
     let mut metadata = json!({
         "AWSAccountId": place.account,
         "KeyId": key.id.to_string(),
@@ -278,8 +281,20 @@ fn metadata(place: &Place, key: &Key) -> Value {
         "CustomerMasterKeySpec": key.spec.name(),
         "KeySpec": key.spec.name(),
         key.usage.algorithms_member(): key.algorithms(),
-        "MultiRegion": false,
+        "MultiRegion": key.multi_region.is_some(),
     });
+    if let (Some(multi_region), Some(members)) = (&key.multi_region, metadata.as_object_mut()) {
+        let related = |region: &String| {
+            let arn = place.in_region(region).key_arn(key.id);
+            json!({ "Arn": arn, "Region": region })
+        };
+        let configuration = json!({
+            "MultiRegionKeyType": multi_region.key_type(),
+            "PrimaryKey": related(&multi_region.primary),
+            "ReplicaKeys": multi_region.replicas.iter().map(related).collect::<Vec<_>>(),
+        });
+        members.insert("MultiRegionConfiguration".into(), configuration);
+    }
     if let (Some(material), Some(members)) = (key.current_material(), metadata.as_object_mut()) {
         members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
     }
@@ -287,6 +302,11 @@ fn metadata(place: &Place, key: &Key) -> Value {
         (key.state, metadata.as_object_mut())
     {
         members.insert("DeletionDate".into(), seconds(deletion));
+    }
+    if let (KeyState::PendingReplicaDeletion { window }, Some(members)) =
+        (key.state, metadata.as_object_mut())
+    {
+        members.insert("PendingDeletionWindowInDays".into(), window.into());
     }
     metadata
 }

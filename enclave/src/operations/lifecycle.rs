@@ -80,16 +80,22 @@ impl Input for ScheduleKeyDeletion {
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let window = u64::try_from(self.days).unwrap_or_default().saturating_mul(DAY);
-        let deletion = permit.time().saturating_add(window);
-        let state = KeyState::PendingDeletion { deletion };
-        set_state(service, &permit, state).await?;
-        Ok(json!({
-            "KeyId": permit.key()?.arn,
-            "DeletionDate": seconds(deletion),
-            "KeyState": state.name(),
-            "PendingWindowInDays": self.days,
-        }))
+        let window = u32::try_from(self.days).map_err(|_| ApiError::Internal)?;
+        let deletion = permit.time().saturating_add(u64::from(window).saturating_mul(DAY));
+        let mut answer = json!({ "KeyId": permit.key()?.arn, "PendingWindowInDays": window });
+        let members = answer.as_object_mut().ok_or(ApiError::Internal)?;
+        change(service, &permit, |key| {
+            key.state = if key.has_replicas() {
+                KeyState::PendingReplicaDeletion { window }
+            } else {
+                members.insert("DeletionDate".into(), seconds(deletion));
+                KeyState::PendingDeletion { deletion }
+            };
+            members.insert("KeyState".into(), key.state.name().into());
+            Ok(())
+        })
+        .await?;
+        Ok(answer)
     }
 }
 

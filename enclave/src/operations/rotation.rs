@@ -1,5 +1,6 @@
 //! EnableKeyRotation, DisableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand, ListKeyRotations.
 
+use super::multi_region::check_primary;
 use super::{Input, KEY_ID, change, limit, offset, page_from, seconds};
 use crate::api::{ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
@@ -36,7 +37,7 @@ impl Input for EnableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates(permit)
+        rotates_here(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -59,7 +60,7 @@ impl Input for DisableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates(permit)
+        rotates_here(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -81,12 +82,25 @@ fn rotates(permit: &Permit) -> Result<(), ApiError> {
     )))
 }
 
+/// Related multi-Region keys rotate together, as their primary key says.
+fn is_rotated_here(key: &Key, arn: &str) -> Result<(), ApiError> {
+    if key.is_replica() { check_primary(key, arn) } else { Ok(()) }
+}
+
+fn rotates_here(permit: &Permit) -> Result<(), ApiError> {
+    rotates(permit)?;
+    let held = permit.key()?;
+    is_rotated_here(&held.key, &held.arn)
+}
+
 async fn set_rotation(
     service: &Service,
     permit: &Permit,
     rotation: Option<Rotation>,
 ) -> Result<Value, ApiError> {
+    let arn = &permit.key()?.arn;
     let set = |key: &mut Key| {
+        is_rotated_here(key, arn)?;
         key.rotation = rotation;
         Ok(())
     };
@@ -109,7 +123,10 @@ impl Input for GetKeyRotationStatus {
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let pending = matches!(held.key.state, KeyState::PendingDeletion { .. });
+        let pending = matches!(
+            held.key.state,
+            KeyState::PendingDeletion { .. } | KeyState::PendingReplicaDeletion { .. }
+        );
         let rotation = held.key.rotation.filter(|_| !pending);
         let mut answer = json!({ "KeyId": held.arn, "KeyRotationEnabled": rotation.is_some() });
         if let (Some(rotation), Some(members)) = (rotation, answer.as_object_mut()) {
@@ -134,12 +151,13 @@ impl Input for RotateKeyOnDemand {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates(permit)
+        rotates_here(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let arn = &permit.key()?.arn;
         let rotate = |key: &mut Key| {
+            is_rotated_here(key, arn)?;
             let on_demand = Some(RotationType::OnDemand);
             let so_far = key.materials().iter().filter(|one| one.rotation == on_demand).count();
             if so_far >= MAX_ON_DEMAND {

@@ -11,6 +11,7 @@ use crate::audit::{
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::keys::Key;
+use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
 use crate::keys::store::key_write;
 use crate::secret::{RootKey, Subkeys};
@@ -23,7 +24,6 @@ use sekisho_wire::store::Store;
 use sekisho_wire::{Address, StoreClient};
 use std::sync::Arc;
 use time::OffsetDateTime;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// Number and SHA-256 of the newest journal entry.
@@ -140,7 +140,7 @@ impl Storage {
     /// # Errors
     /// The change may have happened nevertheless.
     pub async fn change(&self, id: u128, bytes: Option<Vec<u8>>) -> Result<Reached, JournalError> {
-        let id = RecordId::Key(Uuid::from_u128(id));
+        let id = RecordId::Key(KeyId::from_u128(id));
         let write = Write { id, plaintext: bytes.map(Zeroizing::new) };
         self.journal.writer().await?.commit(vec![write]).await.map(reached)
     }
@@ -150,13 +150,13 @@ impl Storage {
     /// # Errors
     /// As a request for a key would.
     pub async fn get(&self, id: u128) -> Result<Option<Vec<u8>>, JournalError> {
-        let record = self.journal.get(&RecordId::Key(Uuid::from_u128(id))).await?;
+        let record = self.journal.get(&RecordId::Key(KeyId::from_u128(id))).await?;
         Ok(record.map(|bytes| bytes.to_vec()))
     }
 
     /// The ids of all records.
     pub fn ids(&self) -> Vec<u128> {
-        let first = RecordId::Key(Uuid::nil());
+        let first = RecordId::Key(KeyId::NIL);
         let ids = self.journal.ids(&first, usize::MAX, |id| matches!(id, RecordId::Key(_)));
         let number = |id| if let RecordId::Key(id) = id { Some(id.as_u128()) } else { None };
         ids.into_iter().filter_map(number).collect()
@@ -198,6 +198,7 @@ impl Keys {
         let auditor_key = auditor().map_err(|_| SealerError::Auditor)?.public_key().to_vec();
         let configuration = BootConfiguration {
             region: "eu-central-1".into(),
+            other_regions: Vec::new(),
             account: "111122223333".into(),
             unseal: UnsealProvider::Nothing,
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
@@ -228,7 +229,8 @@ impl Keys {
         for _ in 0..number {
             let material =
                 KeyMaterial::generate(0).map_err(|error| JournalError::Seal(error.into()))?;
-            let key = Key::symmetric(Uuid::new_v4(), 0, String::new(), Vec::new(), material);
+            let key =
+                Key::symmetric(KeyId::generate(false), 0, String::new(), Vec::new(), material);
             ids.push(key.id.as_u128());
             writes.push(key_write(&key, policy, &[])?);
         }
@@ -238,7 +240,7 @@ impl Keys {
 
     /// Looks a key up as a Decrypt does; whether it is there.
     pub async fn find(&self, id: u128) -> bool {
-        matches!(self.service.keys.by_id(Uuid::from_u128(id)).await, Ok(Some(_)))
+        matches!(self.service.keys.by_id(KeyId::from_u128(id)).await, Ok(Some(_)))
     }
 
     /// A decision recorded, durably, as at the end of each request.

@@ -42,7 +42,7 @@ pub fn signature(
     let Ok(operation) = Operation::from_target(target) else { return false };
     let Ok(now) = OffsetDateTime::from_unix_timestamp(now) else { return false };
     let request = SignedRequest { operation, headers, body: body.to_vec() };
-    let claim = Claim::read(&request, REGION, now);
+    let claim = Claim::read(&request, &[REGION.to_owned()], now);
     claim.and_then(|claim| claim.verify(secret)).is_ok()
 }
 

@@ -11,7 +11,7 @@ const SIGNATURE: &str = "6ed0bebc8fdfdcca1cc299c0233b38b64afd13aff7b24a4b47a6b9d
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 
 fn verify(request: &SignedRequest, now: OffsetDateTime) -> Result<Verified, ApiError> {
-    Claim::read(request, "eu-central-1", now)?.verify(SECRET)
+    Claim::read(request, &["eu-central-1".to_owned()], now)?.verify(SECRET)
 }
 
 fn request() -> SignedRequest {
@@ -47,7 +47,7 @@ fn refused(request: SignedRequest) -> (&'static str, String) {
 #[test]
 fn a_signature_of_botocore_verifies() {
     let request = request();
-    let claim = Claim::read(&request, "eu-central-1", NOW).unwrap();
+    let claim = Claim::read(&request, &["eu-central-1".to_owned()], NOW).unwrap();
     assert_eq!((claim.access_key_id(), claim.session_token()), ("AKIDEXAMPLE", None));
     assert!(claim.verify(SECRET).is_ok());
     assert!(claim.verify("another").is_err());
@@ -151,7 +151,8 @@ pub(crate) fn sign(
     headers.push(("authorization", &authorization));
     let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     let mut request = SignedRequest { operation, headers, body: b"{}".to_vec() };
-    let claim = Claim::read(&request, region, now).unwrap();
+    let regions = [region.to_owned()];
+    let claim = Claim::read(&request, &regions, now).unwrap();
     let key = signing_key(secret, &claim.authorization);
     let signature = hex::encode(hmac(key.as_slice(), claim.string_to_sign.as_bytes()));
     request.headers.last_mut().unwrap().1.push_str(&signature);

@@ -4,9 +4,9 @@
 //! name of another kind needs: 56 bytes a key, and what a B-tree adds to that.
 
 use super::record::{BlobHash, RecordId};
+use crate::keys::id::KeyId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// The current version of a record: the number of the entry that wrote it, and its blob's hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub(crate) struct Indexed {
 
 #[derive(Default)]
 pub(crate) struct Index {
-    keys: BTreeMap<Uuid, Indexed>,
+    keys: BTreeMap<KeyId, Indexed>,
     /// Never a [`RecordId::Key`].
     others: BTreeMap<RecordId, Indexed>,
 }
@@ -25,7 +25,7 @@ pub(crate) struct Index {
 impl Index {
     /// Of rows in rising order this makes trees without free room.
     pub(crate) fn from_rows(
-        keys: Vec<(Uuid, Indexed)>,
+        keys: Vec<(KeyId, Indexed)>,
         others: impl IntoIterator<Item = (RecordId, Indexed)>,
     ) -> Self {
         let mut index = Self { keys: BTreeMap::from_iter(keys), others: BTreeMap::new() };
@@ -62,10 +62,10 @@ impl Index {
 
     /// Ids in order, from the first that is `>= from`.
     pub(crate) fn ids(&self, from: &RecordId) -> impl Iterator<Item = RecordId> {
-        const FIRST_KEY: RecordId = RecordId::Key(Uuid::nil());
+        const FIRST_KEY: RecordId = RecordId::Key(KeyId::NIL);
         let first = match from {
             RecordId::Key(id) => Some(*id),
-            other => (*other < FIRST_KEY).then(Uuid::nil),
+            other => (*other < FIRST_KEY).then_some(KeyId::NIL),
         };
         let keys = first.into_iter().flat_map(|first| self.keys.range(first..));
         let others = self.others.range(from..).map(|(id, _)| id.clone());
@@ -77,7 +77,7 @@ impl Index {
     }
 
     /// Rows of keys in order, after `after`.
-    pub(crate) fn keys(&self, after: Option<Uuid>) -> impl Iterator<Item = (&Uuid, &Indexed)> {
+    pub(crate) fn keys(&self, after: Option<KeyId>) -> impl Iterator<Item = (&KeyId, &Indexed)> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.keys.range((after.map_or(Unbounded, Excluded), Unbounded))
     }
@@ -98,14 +98,23 @@ mod tests {
 
     #[test]
     fn a_row_of_a_key_has_56_bytes() {
-        assert_eq!(size_of::<Uuid>() + size_of::<Indexed>(), 56);
+        assert_eq!(size_of::<KeyId>() + size_of::<Indexed>(), 56);
     }
 
     #[test]
     fn ids_of_all_kinds_are_in_the_order_of_record_ids() {
-        let key = |n| RecordId::Key(Uuid::from_u128(n));
+        let key = |n| RecordId::Key(KeyId::from_u128(n));
         let alias = |name: &str| RecordId::Alias(name.into());
-        let all = [RecordId::ServiceAuthority, key(1), key(2), alias("a"), alias("b")];
+        let elsewhere = |record| RecordId::In { region: "a".into(), record: Box::new(record) };
+        let all = [
+            RecordId::ServiceAuthority,
+            key(1),
+            key(2),
+            alias("a"),
+            alias("b"),
+            elsewhere(key(1)),
+            elsewhere(alias("a")),
+        ];
         let mut index = Index::default();
         for id in all.iter().rev() {
             index.insert(id.clone(), Indexed { version: 1, hash: BlobHash::GENESIS });
@@ -116,7 +125,7 @@ mod tests {
         assert_eq!(index.len(), all.len());
         index.remove(&key(1));
         assert_eq!(index.ids(&key(0)).next(), Some(key(2)));
-        assert_eq!(index.keys(Some(Uuid::from_u128(1))).count(), 1);
-        assert_eq!(index.others(Some(&RecordId::ServiceAuthority)).count(), 2);
+        assert_eq!(index.keys(Some(KeyId::from_u128(1))).count(), 1);
+        assert_eq!(index.others(Some(&RecordId::ServiceAuthority)).count(), 4);
     }
 }

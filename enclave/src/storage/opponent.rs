@@ -2,10 +2,10 @@
 
 use super::journal::{Journal, JournalError, Write};
 use super::record::RecordId;
+use crate::keys::id::KeyId;
 use sekisho_wire::store::{Commit, Page, RecordKey, Store, StoreClient, StoreError, serve_store};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// What the host holds, open to the test.
@@ -135,7 +135,7 @@ impl Store for Opponent {
 }
 
 pub(crate) fn key(number: u8) -> RecordId {
-    RecordId::Key(Uuid::from_bytes([number; 16]))
+    RecordId::Key(KeyId::from_bytes([number; 16]))
 }
 
 pub(crate) fn alias(name: &str) -> RecordId {

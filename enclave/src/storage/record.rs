@@ -1,22 +1,22 @@
 //! Records: sealed blobs that the host keeps under names it cannot read.
 
+use crate::keys::id::KeyId;
 use crate::secret::{self, OpenError, SealError, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use sekisho_wire::store::RecordKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const LABEL_RECORD: &[u8] = b"sekisho v1 record";
 
 /// What a record is about. Its order is the order of listings.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum RecordId {
     /// The service's certificate authority.
     ServiceAuthority,
     /// A KMS key with its material, its policy and its aliases' names.
-    Key(Uuid),
+    Key(KeyId),
     /// An alias, by its name with the prefix `alias/`.
     Alias(String),
     /// The newest snapshot's manifest.
@@ -29,11 +29,13 @@ pub(crate) enum RecordId {
     AccessKey(String),
     /// Something is to be done with a key at a time, in milliseconds since 1970. It has no content:
     /// the key's own record says what.
-    Due { time: u64, key: Uuid },
+    Due { time: u64, key: KeyId },
     /// A registered policy component, by its name.
     PolicyModule(String),
     /// A grant, by who may retire it. It has no content: the key's own record has the grant.
-    Retirable { principal: String, key: Uuid, grant: String },
+    Retirable { principal: String, key: KeyId, grant: String },
+    /// A record of a Region that is not the service's home.
+    In { region: String, record: Box<RecordId> },
 }
 
 impl RecordId {
@@ -57,6 +59,13 @@ impl RecordId {
             Self::Retirable { principal, key, grant } => {
                 [b"r", key.as_bytes().as_slice(), grant.as_bytes(), principal.as_bytes()].concat()
             }
+            Self::In { region, record } => [
+                b"g".as_slice(),
+                &region.len().to_be_bytes(),
+                region.as_bytes(),
+                &record.canonical(),
+            ]
+            .concat(),
         }
     }
 

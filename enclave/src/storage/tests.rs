@@ -3,8 +3,8 @@
 use super::journal::{Cadence, Journal, JournalError, Write};
 use super::opponent::{Opponent, alias, key, put};
 use super::record::RecordId;
+use crate::keys::id::KeyId;
 use crate::secret::{RootKey, Subkeys};
-use uuid::Uuid;
 
 fn root(byte: u8) -> crate::secret::JournalKeys {
     Subkeys::derive(&RootKey::from_bytes(&[byte; 32])).journal
@@ -46,7 +46,7 @@ async fn deleted_records_are_gone_and_listings_are_in_order() {
     let deletion = Write { id: key(1), plaintext: None };
     journal.writer().await.unwrap().commit(vec![deletion]).await.unwrap();
     for journal in [journal, open(&opponent).await.unwrap()] {
-        let any = RecordId::Key(Uuid::nil());
+        let any = RecordId::Key(KeyId::NIL);
         assert_eq!(journal.ids(&any, 9, |id| matches!(id, RecordId::Key(_))), [key(2)]);
         let all = journal.ids(&RecordId::Alias(String::new()), 9, |_| true);
         assert_eq!(all, [alias("a"), alias("b")]);

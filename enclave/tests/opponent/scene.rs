@@ -85,6 +85,7 @@ pub(crate) fn bounds() -> Bounds {
 pub(crate) fn configuration() -> BootConfiguration {
     BootConfiguration {
         region: REGION.into(),
+        other_regions: Vec::new(),
         account: ACCOUNT.into(),
         unseal: UnsealProvider::DevelopmentFile,
         caller_roots: vec![PKI.root_der().to_vec()],

@@ -5,11 +5,11 @@ use super::{GRANT_ID, PRINCIPAL, SERVICE_PRINCIPAL, no_such_grant, read_token, t
 use crate::api::{AccountResource, ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
 use crate::keys::grants::{Constraint, Grant};
+use crate::keys::id::KeyId;
 use crate::keys::store::HeldKey;
 use crate::service::Service;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// AWS's default page, and its largest.
 const PAGE: (i64, i64) = (50, 100);
@@ -59,7 +59,7 @@ impl Input for ListGrants {
 
 pub(crate) struct ListRetirableGrants {
     principal: String,
-    after: Option<(Uuid, String)>,
+    after: Option<(KeyId, String)>,
     limit: usize,
 }
 

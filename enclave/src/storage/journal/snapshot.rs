@@ -16,6 +16,7 @@ use super::super::checkpoint::Checkpoint;
 use super::super::index::{Index, Indexed};
 use super::super::record::{self, BlobHash, RecordId};
 use super::{Journal, JournalError, State, Write};
+use crate::keys::id::KeyId;
 use crate::log::{Event, log};
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_COMMIT_RECORDS, Store};
@@ -23,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// A row of a key in a chunk: id, version, hash.
@@ -225,20 +225,20 @@ fn put<T: Serialize>(id: RecordId, value: &T) -> Result<Write, CodecError> {
     Ok(Write { id, plaintext: Some(Zeroizing::new(codec::encode(value)?)) })
 }
 
-fn pack(id: &Uuid, row: &Indexed, rows: &mut Vec<u8>) {
+fn pack(id: &KeyId, row: &Indexed, rows: &mut Vec<u8>) {
     rows.extend_from_slice(id.as_bytes());
     rows.extend_from_slice(&row.version.to_be_bytes());
     rows.extend_from_slice(row.hash.as_bytes());
 }
 
-fn unpack(mut rows: &[u8], keys: &mut Vec<(Uuid, Indexed)>) -> Result<(), CodecError> {
+fn unpack(mut rows: &[u8], keys: &mut Vec<(KeyId, Indexed)>) -> Result<(), CodecError> {
     keys.reserve(rows.len() / ROW);
     while !rows.is_empty() {
         let (id, rest) = rows.split_first_chunk::<16>().ok_or(CodecError::Truncated)?;
         let (version, rest) = rest.split_first_chunk::<8>().ok_or(CodecError::Truncated)?;
         let (hash, rest) = rest.split_first_chunk::<32>().ok_or(CodecError::Truncated)?;
         let version = u64::from_be_bytes(*version);
-        keys.push((Uuid::from_bytes(*id), Indexed { version, hash: BlobHash::from_bytes(*hash) }));
+        keys.push((KeyId::from_bytes(*id), Indexed { version, hash: BlobHash::from_bytes(*hash) }));
         rows = rest;
     }
     Ok(())
