@@ -66,6 +66,11 @@ fn errors_are_those_of_aws() {
 }
 
 #[test]
+fn every_member_is_held_to_awss_service_model() {
+    script("model.py");
+}
+
+#[test]
 fn a_tampered_request_is_not_obeyed() {
     script("tampered.py");
 }

@@ -19,6 +19,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
+/// Characters of a refusal that stand in the audit log.
+const MAX_REASON: usize = 2048;
+
 /// Answers one signed request of the AWS KMS API.
 pub(crate) async fn answer(
     service: &Service,
@@ -36,6 +39,11 @@ pub(crate) async fn answer(
         Ok(recorded) => Recorded::into_response(recorded),
         Err(_) => Response::refusal(request_id, &ApiError::DependencyTimeout),
     }
+}
+
+/// A refusal of what is too long repeats it: the record has its beginning.
+fn audited_reason(error: &ApiError) -> String {
+    error.message().chars().take(MAX_REASON).collect()
 }
 
 /// Everything between the signature and the audit log; a refusal is an outcome like any other.
@@ -58,7 +66,7 @@ async fn run(
     if let Err(error) = &result {
         entry.error = Some(error.code().into());
         if entry.reason.is_none() {
-            entry.reason = Some(error.message()).filter(|text| !text.is_empty());
+            entry.reason = Some(audited_reason(error)).filter(|text| !text.is_empty());
         }
     }
     Outcome { entry, response: Response::of(request_id, result) }
