@@ -71,6 +71,13 @@ fn every_member_is_held_to_awss_service_model() {
 }
 
 #[test]
+fn awss_examples_are_answered_as_they_say() {
+    let folder = folder();
+    let place = ["--account", "111122223333", "--region", "us-east-2"];
+    Service::start_with(folder.path(), &place).python("examples.py", &[]);
+}
+
+#[test]
 fn a_tampered_request_is_not_obeyed() {
     script("tampered.py");
 }
