@@ -78,6 +78,16 @@ fn awss_examples_are_answered_as_they_say() {
 }
 
 #[test]
+fn a_dry_run_looks_at_no_ciphertext_where_it_is_told_so() {
+    script("dry_run.py");
+}
+
+#[test]
+fn every_operation_has_its_audit_record() {
+    script("audited.py");
+}
+
+#[test]
 fn a_tampered_request_is_not_obeyed() {
     script("tampered.py");
 }

@@ -5,7 +5,7 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{ApiError, Facts, Response, Subject, new_request_id};
+use crate::api::{ApiError, Facts, Operation, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
@@ -82,7 +82,12 @@ async fn decide_and_perform(
     let facts = action.facts();
     let permit = permit(service, authenticated, &facts, entry).await?;
     let dry_run = facts.options.is_some_and(|options| options.dry_run);
-    operations::perform(service, action, permit, dry_run).await
+    let result = operations::perform(service, action, permit, dry_run).await;
+    if let (Operation::CreateKey, Ok(answer)) = (operation, &result) {
+        let made = answer.pointer("/KeyMetadata/Arn").and_then(Value::as_str);
+        entry.key = made.map(str::to_owned);
+    }
+    result
 }
 
 /// From what a request tells to the policies' word.
@@ -103,8 +108,8 @@ async fn permit(
         None => None,
     };
     let (caller, time) = (authenticated.caller(), entry.time);
-    entry.resource = authorize::account_resource(service, facts, caller)
-        .or_else(|| second.as_ref().map(|held| held.arn.clone()));
+    entry.second_key = second.as_ref().map(|held| held.arn.clone());
+    entry.resource = authorize::account_resource(service, facts, caller);
 
     let now = Timestamp::from_millis(time);
     let recipient = match facts.recipient {

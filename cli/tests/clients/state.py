@@ -57,10 +57,14 @@ class State:
         return {"AliasName": "alias/model", "TargetKeyId": self.other}
 
     def UpdateAlias(self):
-        return {"AliasName": "alias/updated", "TargetKeyId": self.other}
+        return {"AliasName": self.alias("updated"), "TargetKeyId": self.other}
 
     def DeleteAlias(self):
-        return {"AliasName": "alias/deleted"}
+        return {"AliasName": self.alias("deleted")}
+
+    def alias(self, name):
+        self.client.create_alias(AliasName=f"alias/{name}", TargetKeyId=self.symmetric)
+        return f"alias/{name}"
 
     # Of grants.
 
@@ -68,10 +72,13 @@ class State:
         return {"KeyId": self.key(), "GranteePrincipal": user_arn("alice"), "Operations": ["Decrypt"]}
 
     def RevokeGrant(self):
-        return {"KeyId": self.other, "GrantId": "0" * 64}
+        made = self.client.create_grant(
+            KeyId=self.other, GranteePrincipal=user_arn("alice"), RetiringPrincipal=root_arn(),
+            Operations=["Decrypt"],
+        )
+        return {"KeyId": self.other, "GrantId": made["GrantId"]}
 
-    def RetireGrant(self):
-        return {"KeyId": self.other, "GrantId": "0" * 64}
+    RetireGrant = RevokeGrant
 
     # Of keys.
 

@@ -17,6 +17,7 @@ POOL = urllib3.PoolManager(ca_certs=os.environ["AWS_CA_BUNDLE"], retries=False)
 class Answer:
     status: int
     body: dict
+    request_id: str
 
     @property
     def code(self):
@@ -36,7 +37,7 @@ def call(operation, members, profile="default"):
     KNOWN[profile] = credentials
     SigV4Auth(credentials, "kms", os.environ["AWS_REGION"]).add_auth(request)
     answer = POOL.urlopen("POST", f"{ENDPOINT}/", body=body, headers=dict(request.headers))
-    return Answer(answer.status, json.loads(answer.data))
+    return Answer(answer.status, json.loads(answer.data), answer.headers["x-amzn-RequestId"])
 
 
 KNOWN = {}
