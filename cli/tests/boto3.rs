@@ -88,6 +88,14 @@ fn every_operation_has_its_audit_record() {
 }
 
 #[test]
+fn a_client_that_waits_comes_through_the_quotas() {
+    let folder = folder();
+    let quotas = ["--quota", "CreateKey=1/2", "--quota", "Cryptographic operations (symmetric)=10"];
+    let arguments = [["--user", "alice"].as_slice(), &quotas].concat();
+    Service::start_with(folder.path(), &arguments).python("throttled.py", &[]);
+}
+
+#[test]
 fn a_tampered_request_is_not_obeyed() {
     script("tampered.py");
 }

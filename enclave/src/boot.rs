@@ -14,6 +14,7 @@ use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
+use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::{Computing, Service};
@@ -141,6 +142,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         ),
+        quotas: Meter::new(&configuration.quotas, milliseconds(now)),
         recipients: RecipientVerifier::new(anchors),
         keys,
         account_policy,

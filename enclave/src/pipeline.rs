@@ -111,6 +111,11 @@ async fn permit(
     entry.second_key = second.as_ref().map(|held| held.arn.clone());
     entry.resource = authorize::account_resource(service, facts, caller);
 
+    let (operation, keys) = (authenticated.operation(), Keys { first, second });
+    if let Err(quota) = service.quotas.count(operation, facts, &keys, time) {
+        entry.reason = Some(format!("the request quota {quota} is used up"));
+        return Err(ApiError::Throttling);
+    }
     let now = Timestamp::from_millis(time);
     let recipient = match facts.recipient {
         Some(claimed) => Some(service.recipients.verify(claimed, caller.arn(), now).await?),
@@ -118,7 +123,6 @@ async fn permit(
     };
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
-    let (operation, keys) = (authenticated.operation(), Keys { first, second });
     let case = Case { operation, facts, caller, keys, recipient, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);

@@ -6,12 +6,14 @@ use crate::credentials::Credentials;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
+use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
 use std::sync::Arc;
 
 pub(crate) struct Service {
     pub(crate) credentials: Credentials,
+    pub(crate) quotas: Meter,
     pub(crate) recipients: RecipientVerifier,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: KeyPolicy,

@@ -13,6 +13,7 @@ use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::keys::Key;
 use crate::keys::material::KeyMaterial;
 use crate::keys::store::key_write;
+use crate::quotas::Quotas;
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::checkpoint::Checkpoint;
@@ -203,6 +204,7 @@ impl Keys {
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
             auditor_key,
             names: Vec::new(),
+            quotas: Quotas::none(),
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();
