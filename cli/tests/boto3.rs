@@ -107,13 +107,22 @@ fn an_attested_caller_gets_what_only_its_key_opens() {
 
 #[test]
 fn a_second_start_finds_the_keys_of_the_first() {
+    two_starts("restarted.py");
+}
+
+#[test]
+fn a_second_start_knows_when_keys_were_last_used() {
+    two_starts("usage.py");
+}
+
+fn two_starts(name: &str) {
     let (data, state) = (folder(), folder());
     let state = state.path().join("state.json");
     let state = state.to_str().expect("a path in UTF-8");
     let first = Service::start(data.path());
-    first.python("restarted.py", &["make", state]);
+    first.python(name, &["make", state]);
     assert_eq!(first.stop(), Some(0));
     let second = Service::start(data.path());
-    second.python("restarted.py", &["find", state]);
+    second.python(name, &["find", state]);
     assert_eq!(second.stop(), Some(0));
 }

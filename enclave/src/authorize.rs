@@ -24,6 +24,7 @@ use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Request};
 use serde_json::Value;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
@@ -233,6 +234,12 @@ impl Permit {
     /// The other key that it is for.
     pub(crate) fn second_key(&self) -> Result<&Arc<HeldKey>, ApiError> {
         self.keys.second.as_ref().ok_or(ApiError::Internal)
+    }
+
+    /// The ids of both.
+    pub(crate) fn key_ids(&self) -> Vec<Uuid> {
+        let both = self.keys.first.iter().chain(&self.keys.second);
+        both.map(|held| held.key.id).collect()
     }
 
     /// The grants that let them, where no policy did.

@@ -97,10 +97,14 @@ pub async fn run(
         .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
     log(Event::Serving);
     ready();
+    let keys = service.as_ref().map(|service| service.keys.clone());
     let worker = Arc::new(Worker { attester, service, bounds });
     let renewing = tokio::spawn(identity.clone().keep_renewed());
     http::serve(listener, identity, worker, shutdown).await;
     renewing.abort();
+    if let Some(keys) = keys {
+        upkeep::store_last_usages(&keys, milliseconds(now)).await;
+    }
     log(Event::Stopped);
     Ok(())
 }
@@ -135,7 +139,9 @@ pub(crate) async fn unseal(
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
     let keys = Arc::new(keys);
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
+    tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let service = Service {
+        started: milliseconds(now),
         credentials: Credentials::new(
             place,
             credentials,

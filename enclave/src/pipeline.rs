@@ -11,6 +11,7 @@ use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
 use crate::keys::ciphertext::CiphertextBlob;
 use crate::keys::store::HeldKey;
+use crate::keys::usage::LastUsage;
 use crate::operations::{self, Action};
 use crate::service::Service;
 use crate::signature::SignedRequest;
@@ -18,6 +19,7 @@ use sekisho_attestation::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Characters of a refusal that stand in the audit log.
 const MAX_REASON: usize = 2048;
@@ -34,9 +36,18 @@ pub(crate) async fn answer(
         // Nobody is known to have asked: there is no decision to record, and no result to release.
         Err(refusal) => return Response::refusal(request_id, &refusal),
     };
-    let outcome = run(service, &authenticated, request_id.clone(), now).await;
+    let mut used = Vec::new();
+    let outcome = run(service, &authenticated, request_id.clone(), now, &mut used).await;
+    let usage = LastUsage {
+        operation: outcome.entry.operation.clone(),
+        time: outcome.entry.time,
+        request_id: request_id.clone(),
+    };
     match service.audit.record(outcome).await {
-        Ok(recorded) => Recorded::into_response(recorded),
+        Ok(recorded) => {
+            service.keys.usages.note(&used, &usage);
+            Recorded::into_response(recorded)
+        }
         Err(_) => Response::refusal(request_id, &ApiError::DependencyTimeout),
     }
 }
@@ -52,6 +63,7 @@ async fn run(
     authenticated: &Authenticated,
     request_id: String,
     now: OffsetDateTime,
+    used: &mut Vec<Uuid>,
 ) -> Outcome {
     let mut entry = AuditEntry {
         time: milliseconds(now),
@@ -62,7 +74,7 @@ async fn run(
         session: authenticated.caller().session().map(str::to_owned),
         ..AuditEntry::default()
     };
-    let result = decide_and_perform(service, authenticated, &mut entry).await;
+    let result = decide_and_perform(service, authenticated, &mut entry, used).await;
     if let Err(error) = &result {
         entry.error = Some(error.code().into());
         if entry.reason.is_none() {
@@ -76,13 +88,18 @@ async fn decide_and_perform(
     service: &Service,
     authenticated: &Authenticated,
     entry: &mut AuditEntry,
+    used: &mut Vec<Uuid>,
 ) -> Result<Value, ApiError> {
     let operation = authenticated.operation();
     let action = Action::parse(operation, authenticated.body())?;
     let facts = action.facts();
     let permit = permit(service, authenticated, &facts, entry).await?;
     let dry_run = facts.options.is_some_and(|options| options.dry_run);
+    let keys = if operation.uses_keys() { permit.key_ids() } else { Vec::new() };
     let result = operations::perform(service, action, permit, dry_run).await;
+    if result.is_ok() {
+        *used = keys;
+    }
     if let (Operation::CreateKey, Ok(answer)) = (operation, &result) {
         let made = answer.pointer("/KeyMetadata/Arn").and_then(Value::as_str);
         entry.key = made.map(str::to_owned);

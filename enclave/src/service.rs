@@ -12,6 +12,8 @@ use crate::threads::Threads;
 use std::sync::Arc;
 
 pub(crate) struct Service {
+    /// When this worker was started, milliseconds since 1970.
+    pub(crate) started: u64,
     pub(crate) credentials: Credentials,
     pub(crate) quotas: Meter,
     pub(crate) recipients: RecipientVerifier,

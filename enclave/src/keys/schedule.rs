@@ -61,7 +61,10 @@ impl KeyStore {
         }
         let held = self.by_id(id).await?.filter(|held| held.key.due() == Some(time));
         let held = held.ok_or(StoreFault::Inconsistent)?;
-        let (writes, done) = due(&held, now)?;
+        let (mut writes, done) = due(&held, now)?;
+        if matches!(done, Done::Deleted { .. }) {
+            writes.extend(self.usage_writes(id));
+        }
         writer.commit(writes).await?;
         if matches!(done, Done::Deleted { .. }) {
             self.forget(id);

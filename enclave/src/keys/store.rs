@@ -8,6 +8,7 @@ use super::pair::KeyPair;
 use super::policy::{KeyPolicy, PolicyRefused, StoredPolicy};
 use super::schedule::due_writes;
 use super::spec::KeyType;
+use super::usage::Usages;
 use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, JournalError, Write};
 use crate::storage::record::RecordId;
@@ -81,6 +82,7 @@ pub(crate) struct KeyStore {
     cache: Mutex<HashMap<Uuid, (u64, Arc<HeldKey>)>>,
     /// Wakes who does what is due.
     pub(super) rescheduled: Notify,
+    pub(crate) usages: Usages,
 }
 
 impl KeyStore {
@@ -97,6 +99,7 @@ impl KeyStore {
             default_policy,
             cache: Mutex::default(),
             rescheduled: Notify::new(),
+            usages: Usages::default(),
         }
     }
 

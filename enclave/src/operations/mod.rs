@@ -18,6 +18,7 @@ mod rotation;
 mod signing;
 mod stores;
 mod tags;
+mod usage;
 
 use crate::api::{ApiError, Facts, Fields, Operation, Pattern, Text, for_each_operation};
 use crate::authorize::Permit;
@@ -52,6 +53,7 @@ use stores::{
     DisconnectCustomKeyStore, UpdateCustomKeyStore,
 };
 use tags::{ListResourceTags, TagResource, UntagResource};
+use usage::GetKeyLastUsage;
 
 /// The input of an operation: read, told about, carried out.
 pub(crate) trait Input: Sized {

@@ -34,6 +34,10 @@ pub(crate) enum RecordId {
     PolicyModule(String),
     /// A grant, by who may retire it. It has no content: the key's own record has the grant.
     Retirable { principal: String, key: Uuid, grant: String },
+    /// Since when uses of keys are noted.
+    UsageTracking,
+    /// When a key was last used.
+    LastUsage(Uuid),
 }
 
 impl RecordId {
@@ -53,6 +57,8 @@ impl RecordId {
             Self::Due { time, key } => {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
             }
+            Self::UsageTracking => b"t".to_vec(),
+            Self::LastUsage(key) => [b"l", key.as_bytes().as_slice()].concat(),
             // The grant's id is unique and has one length, so that it may stand before the name.
             Self::Retirable { principal, key, grant } => {
                 [b"r", key.as_bytes().as_slice(), grant.as_bytes(), principal.as_bytes()].concat()
