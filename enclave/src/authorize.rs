@@ -26,6 +26,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// AWS KMS's quota "Key policy document size", bytes; the service model's maximum is above it.
+const MAX_POLICY: usize = 32_768;
+
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
     ground: Ground,
@@ -308,6 +311,11 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
+        if document.len() > MAX_POLICY {
+            return Err(ApiError::LimitExceeded(format!(
+                "The key policy document is larger than {MAX_POLICY} bytes."
+            )));
+        }
         let malformed =
             |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
         let policy = service.keys.modules.configure(document).map_err(malformed)?;
