@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sekisho_enclave::{QuotaChange, Quotas};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -72,6 +73,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     auditor_key: Option<PathBuf>,
 
+    /// Throttle requests by AWS's default request quotas; without this there are none.
+    #[arg(long)]
+    aws_quotas: bool,
+
+    /// A request quota of its own name: CreateKey=50, CreateKey=1/10 (one in ten seconds) or
+    /// CreateKey=none; repeatable.
+    #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
+    quotas: Vec<QuotaChange>,
+
     /// Remove what an earlier start made in the folder, and exit.
     #[arg(long)]
     reset: bool,
@@ -111,12 +121,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
     let wanted = Wanted { regions: arguments.regions, account: arguments.account };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
+    let region = folder.settings().region.to_string();
+    let quotas = if arguments.aws_quotas { Quotas::aws(&region) } else { Quotas::none() };
     let options = Options {
         listen: arguments.listen,
         users: arguments.users,
         metrics_listen: arguments.metrics_listen,
         record_traffic: arguments.record_traffic,
         auditor_key: arguments.auditor_key,
+        quotas: quotas.with(arguments.quotas),
         log: Log::Stderr,
     };
     // Before the service is asked.

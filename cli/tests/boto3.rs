@@ -66,6 +66,36 @@ fn errors_are_those_of_aws() {
 }
 
 #[test]
+fn every_member_is_held_to_awss_service_model() {
+    script("model.py");
+}
+
+#[test]
+fn awss_examples_are_answered_as_they_say() {
+    let folder = folder();
+    let place = ["--account", "111122223333", "--region", "us-east-2"];
+    Service::start_with(folder.path(), &place).python("examples.py", &[]);
+}
+
+#[test]
+fn a_dry_run_looks_at_no_ciphertext_where_it_is_told_so() {
+    script("dry_run.py");
+}
+
+#[test]
+fn every_operation_has_its_audit_record() {
+    script("audited.py");
+}
+
+#[test]
+fn a_client_that_waits_comes_through_the_quotas() {
+    let folder = folder();
+    let quotas = ["--quota", "CreateKey=1/2", "--quota", "Cryptographic operations (symmetric)=10"];
+    let arguments = [["--user", "alice"].as_slice(), &quotas].concat();
+    Service::start_with(folder.path(), &arguments).python("throttled.py", &[]);
+}
+
+#[test]
 fn a_tampered_request_is_not_obeyed() {
     script("tampered.py");
 }
@@ -94,13 +124,22 @@ fn keys_are_of_a_region_and_multi_region_keys_of_several() {
 
 #[test]
 fn a_second_start_finds_the_keys_of_the_first() {
+    two_starts("restarted.py");
+}
+
+#[test]
+fn a_second_start_knows_when_keys_were_last_used() {
+    two_starts("usage.py");
+}
+
+fn two_starts(name: &str) {
     let (data, state) = (folder(), folder());
     let state = state.path().join("state.json");
     let state = state.to_str().expect("a path in UTF-8");
     let first = Service::start(data.path());
-    first.python("restarted.py", &["make", state]);
+    first.python(name, &["make", state]);
     assert_eq!(first.stop(), Some(0));
     let second = Service::start(data.path());
-    second.python("restarted.py", &["find", state]);
+    second.python(name, &["find", state]);
     assert_eq!(second.stop(), Some(0));
 }

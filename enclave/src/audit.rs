@@ -52,8 +52,12 @@ pub struct AuditEntry {
     pub session: Option<String>,
     /// ARN of what the account's policy was asked about, or `*`.
     pub resource: Option<String>,
-    /// ARN of the key, where the request was about one.
+    /// ARN of the key, where the request was about one, or made one.
     pub key: Option<String>,
+    /// ARN of the other key, where it was about two: what ReEncrypt encrypts under, and what
+    /// UpdateAlias points the alias to. Records of before have it as `resource`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_key: Option<String>,
     /// The encryption context, by rising name.
     pub encryption_context: Vec<(String, String)>,
     /// Module id and PCRs of the verified attestation document, where one came.

@@ -16,6 +16,7 @@ use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::context::EncryptionContext;
 use crate::keys::grants::Grant;
+use crate::keys::id::KeyId;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
 use crate::recipient::VerifiedRecipient;
@@ -26,6 +27,9 @@ use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Request};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// AWS KMS's quota "Key policy document size", bytes; the service model's maximum is above it.
+const MAX_POLICY: usize = 32_768;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
@@ -237,6 +241,12 @@ impl Permit {
         self.keys.second.as_ref().ok_or(ApiError::Internal)
     }
 
+    /// The ids of both.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
+        let both = self.keys.first.iter().chain(&self.keys.second);
+        both.map(|held| held.key.id).collect()
+    }
+
     /// The grants that let them, where no policy did.
     pub(crate) fn granted(&self) -> Option<&[Grant]> {
         match &self.ground {
@@ -303,6 +313,11 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
+        if document.len() > MAX_POLICY {
+            return Err(ApiError::LimitExceeded(format!(
+                "The key policy document is larger than {MAX_POLICY} bytes."
+            )));
+        }
         let malformed =
             |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
         let policy = service.keys.modules.configure(document).map_err(malformed)?;

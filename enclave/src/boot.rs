@@ -14,6 +14,7 @@ use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
+use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
@@ -96,10 +97,14 @@ pub async fn run(
         .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
     log(Event::Serving);
     ready();
+    let keys = service.as_ref().map(|service| service.keys.clone());
     let worker = Arc::new(Worker { attester, service, bounds });
     let renewing = tokio::spawn(identity.clone().keep_renewed());
     http::serve(listener, identity, worker, shutdown).await;
     renewing.abort();
+    if let Some(keys) = keys {
+        upkeep::store_last_usages(&keys, milliseconds(now)).await;
+    }
     log(Event::Stopped);
     Ok(())
 }
@@ -138,7 +143,9 @@ pub(crate) async fn unseal(
     let keys = Arc::new(keys);
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
+    tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let service = Service {
+        started: milliseconds(now),
         credentials: Arc::new(Credentials::new(
             place,
             regions.clone(),
@@ -146,6 +153,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         )),
+        quotas: Arc::new(Meter::new(&configuration.quotas, milliseconds(now))),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
         account_policy: Arc::new(account_policy),

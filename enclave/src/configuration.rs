@@ -1,6 +1,7 @@
 //! The boot configuration: what the host may choose, measured into PCR16 before anyone is served.
 
 use crate::hpke::{HpkeKey, UnusableKey};
+use crate::quotas::{InvalidQuota, Quotas};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,8 @@ pub struct BootConfiguration {
     pub auditor_key: Vec<u8>,
     /// Names and addresses beside `localhost`, `127.0.0.1` and `::1` in the TLS certificate.
     pub names: Vec<String>,
+    /// How many requests of each kind the account may make.
+    pub quotas: Quotas,
 }
 
 /// A configuration that no worker starts with.
@@ -83,6 +86,9 @@ pub enum InvalidConfiguration {
     /// No key to encrypt the audit log to.
     #[error("the auditor's key: {0}")]
     AuditorKey(#[from] UnusableKey),
+    /// A quota that there is not, or that lets nothing through.
+    #[error(transparent)]
+    Quota(#[from] InvalidQuota),
     /// Too many names.
     #[error("more than {MAX_NAMES} names for the TLS certificate")]
     TooManyNames,
@@ -132,6 +138,7 @@ impl BootConfiguration {
         if self.names.len() > MAX_NAMES {
             return Err(InvalidConfiguration::TooManyNames);
         }
+        self.quotas.check()?;
         Ok(())
     }
 
@@ -209,6 +216,7 @@ mod tests {
             caller_roots: vec![vec![1]],
             auditor_key: crate::probe::auditor().unwrap().public_key().to_vec(),
             names: vec!["kms.example".into()],
+            quotas: Quotas::none(),
         }
     }
 
@@ -227,6 +235,7 @@ mod tests {
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
         assert_ne!(base, change(|c| c.auditor_key.clear()));
         assert_ne!(base, change(|c| c.names.clear()));
+        assert_ne!(base, change(|c| c.quotas = Quotas::aws("eu-central-1")));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod principals;
 mod signature;
 
 mod api;
+mod quotas;
 mod recipient;
 mod threads;
 mod throttle;
@@ -57,6 +58,7 @@ pub use configuration::{
 pub use credentials::BootCredential;
 pub use hpke::UnusableKey;
 pub use log::{LogFormat, start_log};
+pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;

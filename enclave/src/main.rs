@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
-use sekisho_enclave::{Boot, BootConfiguration, Bounds, LogFormat, UnsealProvider, start_log};
+use sekisho_enclave::{
+    Boot, BootConfiguration, Bounds, LogFormat, QuotaChange, Quotas, UnsealProvider, start_log,
+};
 use sekisho_wire::Address;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +41,13 @@ struct Arguments {
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
+    /// Request quotas to begin with: AWS's defaults for the region, or none
+    #[arg(long, value_enum, default_value_t = Base::Aws)]
+    quotas: Base,
+    /// Another quota than these: CreateKey=50, CreateKey=1/10 (one in ten seconds), CreateKey=none;
+    /// repeatable
+    #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
+    changed_quotas: Vec<QuotaChange>,
     /// How log lines look; RUST_LOG chooses which there are
     #[arg(long, value_enum, default_value_t = Format::Text)]
     log_format: Format,
@@ -48,6 +57,12 @@ struct Arguments {
 enum Format {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Base {
+    Aws,
+    None,
 }
 
 /// DER SubjectPublicKeyInfo; what is in it is checked with the whole configuration.
@@ -81,14 +96,20 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let nsm = Arc::new(sekisho_nsm::Device::open()?);
     let mut regions = arguments.regions.into_iter();
+    let home = regions.next().unwrap_or_default();
+    let quotas = match arguments.quotas {
+        Base::Aws => Quotas::aws(&home),
+        Base::None => Quotas::none(),
+    };
     let configuration = BootConfiguration {
-        region: regions.next().unwrap_or_default(),
+        region: home,
         other_regions: regions.collect(),
         account: arguments.account,
         unseal: UnsealProvider::Nothing,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
         auditor_key: arguments.auditor_key,
         names: arguments.names,
+        quotas: quotas.with(arguments.changed_quotas),
     };
     let boot = Boot {
         configuration,

@@ -5,13 +5,15 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{ApiError, Facts, Response, Subject, new_request_id};
+use crate::api::{ApiError, Facts, Operation, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
 use crate::keys::arn::KeyName;
 use crate::keys::ciphertext::CiphertextBlob;
+use crate::keys::id::KeyId;
 use crate::keys::store::HeldKey;
+use crate::keys::usage::LastUsage;
 use crate::operations::{self, Action};
 use crate::service::Service;
 use crate::signature::SignedRequest;
@@ -19,6 +21,9 @@ use sekisho_attestation::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
+
+/// Characters of a refusal that stand in the audit log.
+const MAX_REASON: usize = 2048;
 
 /// Answers one signed request of the AWS KMS API.
 pub(crate) async fn answer(
@@ -35,11 +40,25 @@ pub(crate) async fn answer(
     let Some(service) = service.in_region(authenticated.region()) else {
         return Response::refusal(request_id, &ApiError::Internal);
     };
-    let outcome = run(&service, &authenticated, request_id.clone(), now).await;
+    let mut used = Vec::new();
+    let outcome = run(&service, &authenticated, request_id.clone(), now, &mut used).await;
+    let usage = LastUsage {
+        operation: outcome.entry.operation.clone(),
+        time: outcome.entry.time,
+        request_id: request_id.clone(),
+    };
     match service.audit.record(outcome).await {
-        Ok(recorded) => Recorded::into_response(recorded),
+        Ok(recorded) => {
+            service.keys.note_usage(&used, &usage);
+            Recorded::into_response(recorded)
+        }
         Err(_) => Response::refusal(request_id, &ApiError::DependencyTimeout),
     }
+}
+
+/// A refusal of what is too long repeats it: the record has its beginning.
+fn audited_reason(error: &ApiError) -> String {
+    error.message().chars().take(MAX_REASON).collect()
 }
 
 /// Everything between the signature and the audit log; a refusal is an outcome like any other.
@@ -48,6 +67,7 @@ async fn run(
     authenticated: &Authenticated,
     request_id: String,
     now: OffsetDateTime,
+    used: &mut Vec<KeyId>,
 ) -> Outcome {
     let mut entry = AuditEntry {
         time: milliseconds(now),
@@ -58,11 +78,11 @@ async fn run(
         session: authenticated.caller().session().map(str::to_owned),
         ..AuditEntry::default()
     };
-    let result = decide_and_perform(service, authenticated, &mut entry).await;
+    let result = decide_and_perform(service, authenticated, &mut entry, used).await;
     if let Err(error) = &result {
         entry.error = Some(error.code().into());
         if entry.reason.is_none() {
-            entry.reason = Some(error.message()).filter(|text| !text.is_empty());
+            entry.reason = Some(audited_reason(error)).filter(|text| !text.is_empty());
         }
     }
     Outcome { entry, response: Response::of(request_id, result) }
@@ -72,13 +92,23 @@ async fn decide_and_perform(
     service: &Service,
     authenticated: &Authenticated,
     entry: &mut AuditEntry,
+    used: &mut Vec<KeyId>,
 ) -> Result<Value, ApiError> {
     let operation = authenticated.operation();
     let action = Action::parse(operation, authenticated.body())?;
     let facts = action.facts();
     let permit = permit(service, authenticated, &facts, entry).await?;
     let dry_run = facts.options.is_some_and(|options| options.dry_run);
-    operations::perform(service, action, permit, dry_run).await
+    let keys = if operation.uses_keys() { permit.key_ids() } else { Vec::new() };
+    let result = operations::perform(service, action, permit, dry_run).await;
+    if result.is_ok() {
+        *used = keys;
+    }
+    if let (Operation::CreateKey, Ok(answer)) = (operation, &result) {
+        let made = answer.pointer("/KeyMetadata/Arn").and_then(Value::as_str);
+        entry.key = made.map(str::to_owned);
+    }
+    result
 }
 
 /// From what a request tells to the policies' word.
@@ -99,9 +129,14 @@ async fn permit(
         None => None,
     };
     let (caller, time) = (authenticated.caller(), entry.time);
-    entry.resource = authorize::account_resource(service, facts, caller)
-        .or_else(|| second.as_ref().map(|held| held.arn.clone()));
+    entry.second_key = second.as_ref().map(|held| held.arn.clone());
+    entry.resource = authorize::account_resource(service, facts, caller);
 
+    let (operation, keys) = (authenticated.operation(), Keys { first, second });
+    if let Err(quota) = service.quotas.count(operation, facts, &keys, time) {
+        entry.reason = Some(format!("the request quota {quota} is used up"));
+        return Err(ApiError::Throttling);
+    }
     let now = Timestamp::from_millis(time);
     let recipient = match facts.recipient {
         Some(claimed) => Some(service.recipients.verify(claimed, caller.arn(), now).await?),
@@ -109,7 +144,6 @@ async fn permit(
     };
     entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
 
-    let (operation, keys) = (authenticated.operation(), Keys { first, second });
     let case = Case { operation, facts, caller, keys, recipient, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);

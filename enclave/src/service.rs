@@ -6,6 +6,7 @@ use crate::credentials::Credentials;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
+use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
 use std::borrow::Cow;
@@ -14,7 +15,10 @@ use std::sync::Arc;
 /// A clone shares everything.
 #[derive(Clone)]
 pub(crate) struct Service {
+    /// When this worker was started, milliseconds since 1970.
+    pub(crate) started: u64,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) quotas: Arc<Meter>,
     pub(crate) recipients: Arc<RecipientVerifier>,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: Arc<KeyPolicy>,

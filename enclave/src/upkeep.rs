@@ -15,6 +15,10 @@ use time::OffsetDateTime;
 const LONGEST: Duration = Duration::from_secs(60);
 /// After a failure, until the next attempt.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Between two writes of when keys were last used: what a worker forgets that is killed.
+const USAGES: Duration = Duration::from_secs(300);
+/// For the last of them, when the worker stops.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 /// Who does it, in the audit log; AWS's logs name `kms.amazonaws.com` in the same place.
 const PRINCIPAL: &str = "sekisho";
 
@@ -35,6 +39,25 @@ pub(crate) async fn run(keys: Arc<KeyStore>, audit: AuditLog) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Writes when keys were last used, every few minutes.
+pub(crate) async fn keep_usages(keys: Arc<KeyStore>, started: u64) {
+    loop {
+        tokio::time::sleep(USAGES).await;
+        if let Err(fault) = keys.store_usages(started).await {
+            report(fault);
+        }
+    }
+}
+
+/// [`keep_usages`] once, for a worker that stops.
+pub(crate) async fn store_last_usages(keys: &KeyStore, started: u64) {
+    match tokio::time::timeout(LAST_WRITE, keys.store_usages(started)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => report(fault),
+        Err(_) => log(Event::UpkeepFailed),
     }
 }
 

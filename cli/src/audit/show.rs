@@ -91,6 +91,8 @@ pub(super) struct Decision<'a> {
     access_key_id: &'a str,
     session: Option<&'a str>,
     key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_key: Option<&'a str>,
     resource: Option<&'a str>,
     encryption_context: BTreeMap<&'a str, &'a str>,
     attestation: Option<Attestation<'a>>,
@@ -118,6 +120,7 @@ impl<'a> Decision<'a> {
             access_key_id: &entry.access_key_id,
             session: entry.session.as_deref(),
             key: entry.key.as_deref(),
+            second_key: entry.second_key.as_deref(),
             resource: entry.resource.as_deref(),
             encryption_context: entry.encryption_context.iter().map(pairs).collect(),
             attestation: entry.attestation.as_ref().map(|attestation| Attestation {
@@ -134,7 +137,7 @@ impl<'a> Decision<'a> {
 
     /// The columns of [`Decision::csv`].
     pub(super) const COLUMNS: &'static str = "time,outcome,operation,principal,access_key_id,\
-        session,key,resource,encryption_context,error,reason,request_id,block\r\n";
+        session,key,second_key,resource,encryption_context,error,reason,request_id,block\r\n";
 
     /// One record of RFC 4180; the encryption context is JSON.
     pub(super) fn csv(&self) -> String {
@@ -147,6 +150,7 @@ impl<'a> Decision<'a> {
             self.access_key_id,
             self.session.unwrap_or_default(),
             self.key.unwrap_or_default(),
+            self.second_key.unwrap_or_default(),
             self.resource.unwrap_or_default(),
             &context,
             self.error.unwrap_or_default(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_attestation::PcrValue;
 use sekisho_devkit::{Forgery, Recipient};
+use sekisho_enclave::Quotas;
 
 use super::aws::Aws;
 use super::report::Report;
@@ -50,6 +51,7 @@ impl Story {
             metrics_listen: None,
             record_traffic: Some(folder.join("carried")),
             auditor_key: None,
+            quotas: Quotas::none(),
             log: Log::Folder(logs.clone()),
         };
         let service = Service::start(data, options)

@@ -57,6 +57,7 @@ struct Recorded {
     operation: String,
     principal: String,
     key: Option<String>,
+    resource: Option<String>,
     #[serde(default)]
     encryption_context: BTreeMap<String, String>,
     attestation: Option<RecordedAttestation>,
@@ -134,9 +135,10 @@ fn replay(
         let is_meant = arguments.key.as_ref().is_none_or(|wanted| {
             recorded.key.as_ref().is_some_and(|key| key.ends_with(wanted.as_str()))
         });
-        let Some((key, decision)) =
-            recorded.key.as_ref().zip(recorded.decision.as_ref()).filter(|_| is_meant)
-        else {
+        // Whether a key is made is decided by the account's policy.
+        let by_account = recorded.resource.as_deref() == Some("*");
+        let of_key = recorded.key.as_ref().filter(|_| is_meant && !by_account);
+        let Some((key, decision)) = of_key.zip(recorded.decision.as_ref()) else {
             tally.passed_over += 1;
             continue;
         };

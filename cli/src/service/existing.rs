@@ -2,13 +2,15 @@
 //! may hold it.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sekisho_attestation::Expectation;
+use sekisho_enclave::Quotas;
 
 use super::folder::{
     AUDIT_SIGNATURE_KEY, AUDITOR, AUDITOR_PUBLIC, DEVELOPMENT_ROOT, ENVIRONMENT, FolderError, PKI,
-    STORE, read_marker,
+    QUOTAS, STORE, read_marker,
 };
 use super::settings::Settings;
 use super::{nsm, worker};
@@ -75,9 +77,21 @@ impl Existing {
             &self.settings.account.to_string(),
             root.into_iter().next().unwrap_or_default(),
             auditor.map_err(|error| error.to_string())?,
+            quotas(&self.path.join(QUOTAS))?,
         );
         let digest = configuration.sha384().map_err(|error| error.to_string())?;
         let pcrs = nsm::worker_pcrs(digest).map_err(|error| error.to_string())?;
         Ok(Expectation::measurements(pcrs))
+    }
+}
+
+/// The request quotas of the last start; none in a folder of before.
+fn quotas(path: &Path) -> Result<Quotas, String> {
+    match fs::read(path) {
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Quotas::none()),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }

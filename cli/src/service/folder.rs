@@ -21,6 +21,7 @@ pub(super) const ENVIRONMENT: &str = "env";
 pub(super) const AUDITOR: &str = "auditor.pem";
 pub(super) const AUDITOR_PUBLIC: &str = "auditor-public.pem";
 pub(super) const AUDIT_SIGNATURE_KEY: &str = "audit-signature-key";
+pub(super) const QUOTAS: &str = "quotas.json";
 const RUN: &str = "run";
 
 /// Everything that a service may have made in its folder; the marker goes last.
@@ -35,6 +36,7 @@ const OURS: &[&str] = &[
     AUDITOR,
     AUDITOR_PUBLIC,
     AUDIT_SIGNATURE_KEY,
+    QUOTAS,
     RUN,
     LOCK,
     MARKER,
@@ -150,6 +152,11 @@ impl Folder {
     /// The public key under which the service signs its audit log, as it was last attested.
     pub(crate) fn audit_signature_key(&self) -> PathBuf {
         self.path.join(AUDIT_SIGNATURE_KEY)
+    }
+
+    /// The request quotas of the last start: they count for its measurement.
+    pub(crate) fn quotas(&self) -> PathBuf {
+        self.path.join(QUOTAS)
     }
 
     /// Where the host reaches the worker.

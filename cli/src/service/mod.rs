@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use sekisho_attestation::{Expectation, InvalidAnchors, InvalidPcrs, TrustAnchors};
+use sekisho_enclave::Quotas;
 use sekisho_wire::codec::CodecError;
 
 use crate::attest::connect::{self, AttestedService, ConnectError};
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) record_traffic: Option<PathBuf>,
     /// A file with the auditor's public key, to use from now on.
     pub(crate) auditor_key: Option<PathBuf>,
+    pub(crate) quotas: Quotas,
     pub(crate) log: Log,
 }
 
@@ -68,6 +70,8 @@ impl Service {
             .map_err(of(folder.development_root()))?;
 
         let auditor_key = auditor::open(&folder, options.auditor_key.as_deref())?;
+        let quotas = serde_json::to_vec(&options.quotas).unwrap_or_default();
+        write_public(&folder.quotas(), &quotas).map_err(of(folder.quotas()))?;
 
         let host = HostParameters {
             listen: options.listen,
@@ -95,6 +99,7 @@ impl Service {
             auditor_key: auditor_key.clone(),
             listen: folder.worker_socket(),
             store: folder.store_socket(),
+            quotas: options.quotas.clone(),
             snapshots: None,
         };
         let worker = Process::start(Role::Worker, &options.log, &worker).await?;
@@ -106,6 +111,7 @@ impl Service {
             &settings.account.to_string(),
             development.root_der().to_vec(),
             auditor_key,
+            options.quotas,
         );
         let attested = connect::attest(
             &endpoint,

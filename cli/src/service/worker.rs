@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sekisho_enclave::{
-    Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, RootKey, UnsealProvider,
+    Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, Quotas, RootKey, UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub(crate) struct WorkerParameters {
     pub(crate) auditor_key: Vec<u8>,
     pub(crate) listen: PathBuf,
     pub(crate) store: PathBuf,
+    #[serde(default)]
+    pub(crate) quotas: Quotas,
     /// Entries of the journal after which a snapshot is made, and rows in its chunks; for the kill
     /// test, which wants many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +55,7 @@ pub(crate) fn configuration(
     account: &str,
     caller_root: Vec<u8>,
     auditor_key: Vec<u8>,
+    quotas: Quotas,
 ) -> BootConfiguration {
     BootConfiguration {
         region: region.to_owned(),
@@ -62,6 +65,7 @@ pub(crate) fn configuration(
         caller_roots: vec![caller_root],
         auditor_key,
         names: Vec::new(),
+        quotas,
     }
 }
 
@@ -85,6 +89,7 @@ async fn serve(
         auditor_key,
         listen,
         store,
+        quotas,
         snapshots,
     } = parameters;
     let address = Address::Unix { path: listen };
@@ -112,6 +117,7 @@ async fn serve(
             &account,
             development.root_der().to_vec(),
             auditor_key,
+            quotas,
         ),
         nsm: Arc::new(development.worker_nsm()),
         root_key: Some(RootKey::from_bytes(&root_key)),

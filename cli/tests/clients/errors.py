@@ -60,6 +60,13 @@ for call, arguments in (
 said = refused("ValidationException", raw.generate_data_key, KeyId=key_id, KeySpec="AES_512")
 assert said.startswith("1 validation error detected: Value 'AES_512' at 'keySpec' failed to satisfy constraint"), said
 
+# Resource quota "Key policy document size": 32 KiB, below the 128 KiB of the service model.
+document = client.get_key_policy(KeyId=other)["Policy"]
+longest = document + " " * (32 * 1024 - len(document))
+client.put_key_policy(KeyId=other, Policy=longest)
+refused("LimitExceededException", client.put_key_policy, KeyId=other, Policy=longest + " ")
+refused("LimitExceededException", client.create_key, Policy=longest + " ")
+
 # What AWS has and this service has not yet, by name and without pretending.
 for call, arguments in (
     (client.create_key, {"KeySpec": "ML_DSA_44", "KeyUsage": "SIGN_VERIFY"}),

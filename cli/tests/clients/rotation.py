@@ -135,5 +135,5 @@ refused("CustomKeyStoreNotFoundException", client.create_key, Origin="AWS_CLOUDH
 refused("CustomKeyStoreNotFoundException", client.generate_random, NumberOfBytes=1, **store)
 refused(
     "CloudHsmClusterNotFoundException", client.create_custom_key_store, CustomKeyStoreName="store",
-    CloudHsmClusterId="cluster-1a23b4cdefg", TrustAnchorCertificate="x", KeyStorePassword="kmsPswd",
+    CloudHsmClusterId="cluster-2a23b4cdefg", TrustAnchorCertificate="x", KeyStorePassword="kmsPswd",
 )

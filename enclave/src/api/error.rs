@@ -166,7 +166,9 @@ impl ApiError {
                                    perform this operation."
                 .into(),
             Self::InvalidAliasName(text) => (*text).into(),
-            Self::Throttling => "Rate exceeded".into(),
+            Self::Throttling => "You have exceeded the rate at which you may call KMS. Reduce the \
+                                 frequency of your calls."
+                .into(),
             Self::InvalidGrantToken => "The grant token is not valid.".into(),
             Self::InvalidMarker => "Could not deserialize marker".into(),
             Self::IncompleteSignature(text)

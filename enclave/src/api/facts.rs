@@ -66,6 +66,8 @@ pub(crate) enum AccountResource<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) dry_run: bool,
+    /// A dry run that looks at no ciphertext (`DryRunModifiers`).
+    pub(crate) ignores_ciphertext: bool,
 }
 
 impl<'a> Subject<'a> {

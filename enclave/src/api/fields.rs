@@ -3,11 +3,19 @@
 //! A member of the wrong JSON type is a `SerializationException`; members that break a constraint
 //! are collected, and [`Fields::finish`] answers with all of them, as AWS does.
 
+mod constraints;
+mod forms;
+mod lists;
+
+pub(crate) use constraints::{Pattern, Text};
+pub(crate) use forms::Form;
+
 use super::error::ApiError;
 use super::facts::Options;
 use crate::keys::context::EncryptionContext;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use constraints::{longer_or_equal, satisfying, shorter_or_equal};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -21,38 +29,18 @@ pub(crate) const GRANT_TOKEN: Text = Text::length(1, 8192);
 /// Items of a list whose length AWS's service model leaves open; far more than there are choices.
 const MAX_LIST: usize = 100;
 
-/// Constraints on a string member.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Text {
-    pub(crate) min: usize,
-    pub(crate) max: usize,
-    pub(crate) pattern: Option<Pattern>,
-}
-
-/// A pattern of the service model that every character meets for itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pattern {
-    /// As it stands in the model, and so in messages.
-    pub(crate) text: &'static str,
-    pub(crate) allows: fn(char) -> bool,
-}
-
-impl Text {
-    pub(crate) const fn length(min: usize, max: usize) -> Self {
-        Self { min, max, pattern: None }
-    }
-}
-
 /// The members of a request that have not been read yet, and what was wrong with the others.
 pub(crate) struct Fields {
     members: Map<String, Value>,
     violations: Vec<String>,
+    /// Said if no constraint is broken.
+    refusal: Option<ApiError>,
 }
 
 impl Fields {
     pub(crate) fn parse(body: &[u8]) -> Result<Self, ApiError> {
         match serde_json::from_slice(body) {
-            Ok(Value::Object(members)) => Ok(Self { members, violations: Vec::new() }),
+            Ok(Value::Object(members)) => Ok(Self::of(members)),
             Ok(_) => Err(ApiError::Serialization("Start of structure or map expected".into())),
             // The parser's own text may repeat the caller's bytes; its position is enough.
             Err(error) => Err(ApiError::Serialization(format!(
@@ -63,38 +51,70 @@ impl Fields {
         }
     }
 
+    fn of(members: Map<String, Value>) -> Self {
+        Self { members, violations: Vec::new(), refusal: None }
+    }
+
     /// Call after the last member: all violations at once.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
-        if self.violations.is_empty() {
-            Ok(())
-        } else {
-            Err(ApiError::Constraints(self.violations))
+        match (self.violations, self.refusal) {
+            (violations, None) if violations.is_empty() => Ok(()),
+            (violations, Some(refusal)) if violations.is_empty() => Err(refusal),
+            (violations, _) => Err(ApiError::Constraints(violations)),
         }
+    }
+
+    /// Reads on what the service model does not know of; a refusal waits for what the model says of
+    /// the other members.
+    pub(crate) fn understood<T: Default>(&mut self, read: Result<T, ApiError>) -> T {
+        read.unwrap_or_else(|refusal| {
+            self.refusal.get_or_insert(refusal);
+            T::default()
+        })
     }
 
     pub(crate) fn text(&mut self, name: &str, shape: Text) -> Result<Option<String>, ApiError> {
         let text = match self.take(name) {
             None => return Ok(None),
             Some(Value::String(text)) => text,
-            Some(other) => return Err(wrong_type(&other, "a string")),
+            Some(other) => return Err(wrong_type(&other, "a String")),
         };
-        self.check_text(name, &text, shape);
+        self.check_text(name, &format!("Value '{text}'"), &text, shape);
         Ok(Some(text))
     }
 
-    fn check_text(&mut self, name: &str, text: &str, shape: Text) {
-        let length = text.chars().count();
-        let value = format!("Value '{text}'");
-        if length < shape.min {
-            self.violation(&value, name, &longer_or_equal(shape.min));
+    /// A string whose pattern is about all of it.
+    pub(crate) fn formed_text(
+        &mut self,
+        name: &str,
+        shape: Text,
+        form: Form,
+    ) -> Result<Option<String>, ApiError> {
+        let text = self.text(name, shape)?;
+        if let Some(text) = text.as_ref().filter(|text| !(form.matches)(text)) {
+            self.violation(&format!("Value '{text}'"), name, &satisfying(form.text));
         }
-        if length > shape.max {
-            self.violation(&value, name, &shorter_or_equal(shape.max));
-        }
-        if let Some(pattern) = shape.pattern
-            && !text.chars().all(pattern.allows)
-        {
-            self.mismatch(name, text, pattern.text);
+        Ok(text)
+    }
+
+    /// A string that the service model calls sensitive: it is wiped, and in no message.
+    pub(crate) fn sensitive_text(
+        &mut self,
+        name: &str,
+        shape: Text,
+    ) -> Result<Option<Zeroizing<String>>, ApiError> {
+        let text = match self.take(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => Zeroizing::new(text),
+            Some(other) => return Err(wrong_type(&other, "a String")),
+        };
+        self.check_text(name, "Value", &text, shape);
+        Ok(Some(text))
+    }
+
+    fn check_text(&mut self, name: &str, value: &str, text: &str, shape: Text) {
+        for constraint in shape.broken_by(text) {
+            self.violation(value, name, &constraint);
         }
     }
 
@@ -124,25 +144,8 @@ impl Fields {
             let constraint = format!("Member must satisfy enum value set: [{set}]");
             self.violation(&format!("Value '{text}'"), name, &constraint);
         }
-        Ok(chosen)
-    }
-
-    /// A list of strings out of a closed set.
-    pub(crate) fn choices(
-        &mut self,
-        name: &str,
-        choices: &[&'static str],
-    ) -> Result<Option<Vec<String>>, ApiError> {
-        let texts = self.texts(name, MAX_LIST, Text::length(0, usize::MAX))?;
-        if texts.iter().flatten().any(|text| !choices.contains(&text.as_str())) {
-            let shown = texts.iter().flatten().cloned().collect::<Vec<_>>().join(", ");
-            let set = choices.join(", ");
-            let constraint = format!(
-                "Member must satisfy constraint: [Member must satisfy enum value set: [{set}]]"
-            );
-            self.violation(&format!("Value '[{shown}]'"), name, &constraint);
-        }
-        Ok(texts)
+        // After a violation any will do: that it is there is not to be missed as well.
+        Ok(chosen.or_else(|| choices.first().copied()))
     }
 
     pub(crate) fn integer(
@@ -154,11 +157,10 @@ impl Fields {
         let number = match self.take(name) {
             None => return Ok(None),
             Some(Value::Number(number)) => number,
-            Some(other) => return Err(wrong_type(&other, "an integer")),
+            Some(other) => return Err(wrong_type(&other, "an Integer")),
         };
-        let integer = number
-            .as_i64()
-            .ok_or_else(|| ApiError::Serialization("Expected an integer, found a number".into()))?;
+        let integer =
+            number.as_i64().ok_or_else(|| wrong_type(&Value::Number(number), "an Integer"))?;
         let value = format!("Value '{integer}'");
         if integer < min {
             let constraint = format!("Member must have value greater than or equal to {min}");
@@ -175,7 +177,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(value)) => Ok(value),
-            Some(other) => Err(wrong_type(&other, "a boolean")),
+            Some(other) => Err(wrong_type(&other, "a Boolean")),
         }
     }
 
@@ -194,7 +196,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(wrong_type(&other, "a base64 string")),
+            Some(other) => Err(wrong_type(&other, "a Blob")),
         }
     }
 
@@ -205,9 +207,9 @@ impl Fields {
         min: usize,
         max: usize,
     ) -> Result<Vec<u8>, ApiError> {
-        let bytes = BASE64
-            .decode(text)
-            .map_err(|_| ApiError::Serialization(format!("{name} is not base64")))?;
+        let bytes = BASE64.decode(text).map_err(|_| {
+            ApiError::Serialization(format!("{name} can not be converted to a Blob"))
+        })?;
         if bytes.len() < min {
             self.violation("Value", name, &longer_or_equal(min));
         }
@@ -241,6 +243,17 @@ impl Fields {
         Ok(self.required(name, blob))
     }
 
+    /// A blob that the service model calls sensitive.
+    pub(crate) fn required_sensitive_blob(
+        &mut self,
+        name: &str,
+        min: usize,
+        max: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+        let blob = self.blob(name, min, max)?;
+        Ok(self.required_sensitive(name, blob))
+    }
+
     /// An `EncryptionContextType`: names and values are strings, 8 KiB together.
     pub(crate) fn encryption_context(&mut self, name: &str) -> Result<EncryptionContext, ApiError> {
         let members = match self.take(name) {
@@ -252,7 +265,7 @@ impl Fields {
         let mut pairs = Vec::with_capacity(members.len());
         for (key, value) in members {
             let Value::String(value) = value else {
-                return Err(wrong_type(&value, "a string"));
+                return Err(wrong_type(&value, "a String"));
             };
             size = size.saturating_add(key.len()).saturating_add(value.len());
             pairs.push((key, value));
@@ -267,68 +280,31 @@ impl Fields {
     pub(crate) fn structure(&mut self, name: &str) -> Result<Option<Fields>, ApiError> {
         match self.take(name) {
             None => Ok(None),
-            Some(Value::Object(members)) => Ok(Some(Self { members, violations: Vec::new() })),
+            Some(Value::Object(members)) => Ok(Some(Self::of(members))),
             Some(other) => Err(wrong_type(&other, "a structure")),
         }
-    }
-
-    /// The first `max` items of a list.
-    fn list(&mut self, name: &str, max: usize) -> Result<Option<Vec<Value>>, ApiError> {
-        let mut items = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::Array(items)) => items,
-            Some(other) => return Err(wrong_type(&other, "a list")),
-        };
-        if items.len() > max {
-            self.violation("Value", name, &shorter_or_equal(max));
-            items.truncate(max);
-        }
-        Ok(Some(items))
-    }
-
-    /// A list of structures: at most `max` of them.
-    pub(crate) fn structures(
-        &mut self,
-        name: &str,
-        max: usize,
-    ) -> Result<Option<Vec<Fields>>, ApiError> {
-        let Some(items) = self.list(name, max)? else { return Ok(None) };
-        let structure = |item| match item {
-            Value::Object(members) => Ok(Self { members, violations: Vec::new() }),
-            other => Err(wrong_type(&other, "a structure")),
-        };
-        items.into_iter().map(structure).collect::<Result<_, _>>().map(Some)
     }
 
     /// `DryRun`, and `GrantTokens` as AWS bounds them. A grant is in force as soon as it is made, so
     /// that its token changes no decision.
     pub(crate) fn options(&mut self) -> Result<Options, ApiError> {
         self.grant_tokens()?;
-        Ok(Options { dry_run: self.boolean("DryRun")? })
+        Ok(Options { dry_run: self.boolean("DryRun")?, ..Options::default() })
+    }
+
+    /// [`Fields::options`] and `DryRunModifiers`, of an operation that opens a ciphertext.
+    pub(crate) fn decrypting_options(&mut self) -> Result<Options, ApiError> {
+        let options = self.options()?;
+        let modifiers = self.choices("DryRunModifiers", &["IGNORE_CIPHERTEXT"])?;
+        // A modifier says something of a dry run alone.
+        let ignores_ciphertext = options.dry_run && modifiers.is_some_and(|list| !list.is_empty());
+        Ok(Options { ignores_ciphertext, ..options })
     }
 
     /// [`Fields::options`] of an operation that has no dry run.
     pub(crate) fn grant_tokens(&mut self) -> Result<Options, ApiError> {
         self.texts("GrantTokens", GRANT_TOKENS, GRANT_TOKEN)?;
         Ok(Options::default())
-    }
-
-    /// A list of strings: at most `max` of them.
-    pub(crate) fn texts(
-        &mut self,
-        name: &str,
-        max: usize,
-        shape: Text,
-    ) -> Result<Option<Vec<String>>, ApiError> {
-        let Some(items) = self.list(name, max)? else { return Ok(None) };
-        let mut texts = Vec::new();
-        for (at, item) in items.into_iter().enumerate() {
-            let Value::String(text) = item else { return Err(wrong_type(&item, "a string")) };
-            let member = format!("{name}.{}.member", at.saturating_add(1));
-            self.check_text(&member, &text, shape);
-            texts.push(text);
-        }
-        Ok(Some(texts))
     }
 
     /// Takes over what was wrong in a nested structure named `name`.
@@ -345,6 +321,14 @@ impl Fields {
         value.unwrap_or_default()
     }
 
+    /// [`Fields::required`] of a member that the service model calls sensitive.
+    pub(crate) fn required_sensitive<T: Default>(&mut self, name: &str, value: Option<T>) -> T {
+        if value.is_none() {
+            self.violation("Value", name, "Member must not be null");
+        }
+        value.unwrap_or_default()
+    }
+
     fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
     }
@@ -356,30 +340,34 @@ impl Fields {
     }
 }
 
-fn longer_or_equal(min: usize) -> String {
-    format!("Member must have length greater than or equal to {min}")
-}
-
-fn shorter_or_equal(max: usize) -> String {
-    format!("Member must have length less than or equal to {max}")
-}
-
 /// AWS names members in messages with a small first letter.
 fn camel(name: &str) -> String {
     let mut letters = name.chars();
     letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
+/// What AWS's services say of a member of another JSON type.
 fn wrong_type(found: &Value, expected: &str) -> ApiError {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a structure",
+    let token = match found {
+        Value::Array(_) => {
+            return ApiError::Serialization("Start of list found where not expected".into());
+        }
+        Value::Object(_) => {
+            let text = "Start of structure or map found where not expected.";
+            return ApiError::Serialization(text.into());
+        }
+        Value::Null => "NULL_VALUE",
+        Value::Bool(true) => "TRUE_VALUE",
+        Value::Bool(false) => "FALSE_VALUE",
+        Value::Number(_) => "NUMBER_VALUE",
+        Value::String(_) => "STRING_VALUE",
     };
-    ApiError::Serialization(format!("Expected {expected}, found {found}"))
+    ApiError::Serialization(match expected {
+        "a list" => "Expected list or null".into(),
+        "a map" => "Expected map or null".into(),
+        "a structure" => "Expected null".into(),
+        scalar => format!("{token} can not be converted to {scalar}"),
+    })
 }
 
 #[cfg(test)]

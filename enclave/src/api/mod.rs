@@ -9,7 +9,7 @@ mod recipient;
 
 pub(crate) use error::ApiError;
 pub(crate) use facts::{AccountResource, Facts, Options, Second, Subject};
-pub(crate) use fields::{Fields, GRANT_TOKEN, Pattern, Text};
+pub(crate) use fields::{Fields, Form, GRANT_TOKEN, Pattern, Text};
 pub(crate) use operation::{NeededState, Operation, for_each_operation};
 pub(crate) use recipient::{KeyEncryptionAlgorithm, Recipient};
 

@@ -33,6 +33,7 @@ macro_rules! for_each_operation {
                 GenerateDataKeyWithoutPlaintext: Enabled,
                 GenerateMac: Enabled,
                 GenerateRandom: Any,
+                GetKeyLastUsage: Any,
                 GetKeyPolicy: Any,
                 GetKeyRotationStatus: Any,
                 GetPublicKey: NotPendingDeletion,
@@ -98,6 +99,12 @@ macro_rules! declare {
                 match self { $($(Self::$name => concat!($service, ":", stringify!($name)),)+)+ }
             }
 
+            /// Whether it counts as a use of its keys (`KeyLastUsageTrackingOperation` of AWS's
+            /// service model).
+            pub(crate) fn uses_keys(self) -> bool {
+                USES.contains(&self.name())
+            }
+
             /// Whether it is Sekisho's own, beyond the API of AWS KMS.
             pub(crate) fn is_own(self) -> bool {
                 match self { $($(Self::$name => $is_own,)+)+ }
@@ -120,6 +127,23 @@ macro_rules! declare {
 }
 
 for_each_operation!(declare);
+
+const USES: &[&str] = &[
+    "Decapsulate",
+    "Decrypt",
+    "DeriveSharedSecret",
+    "Encapsulate",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateMac",
+    "ReEncrypt",
+    "Sign",
+    "Verify",
+    "VerifyMac",
+];
 
 /// A row of AWS's table of key states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

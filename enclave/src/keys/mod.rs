@@ -18,6 +18,7 @@ pub(crate) mod signing;
 pub(crate) mod spec;
 pub(crate) mod state;
 pub(crate) mod store;
+pub(crate) mod usage;
 
 use grants::Grant;
 use id::KeyId;

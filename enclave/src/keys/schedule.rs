@@ -61,7 +61,10 @@ impl KeyStore {
             return Ok(None);
         }
         let family = self.family(id).await?.filter(|family| family.own().due() == Some(time));
-        let (writes, done) = self.due(family.ok_or(StoreFault::Inconsistent)?, now)?;
+        let (mut writes, done) = self.due(family.ok_or(StoreFault::Inconsistent)?, now)?;
+        if matches!(done, Done::Deleted { .. }) {
+            writes.extend(self.usage_writes(id));
+        }
         writer.commit(writes).await?;
         if matches!(done, Done::Deleted { .. }) {
             self.forget(id);

@@ -9,6 +9,7 @@ use super::multi_region::Family;
 use super::pair::KeyPair;
 use super::policy::{KeyPolicy, PolicyRefused, StoredPolicy};
 use super::spec::KeyType;
+use super::usage::Usages;
 use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, JournalError, Write, Writer};
 use crate::storage::record::RecordId;
@@ -83,6 +84,7 @@ pub(crate) struct KeyStore {
     cache: Arc<Mutex<Cache>>,
     /// Wakes who does what is due.
     pub(super) rescheduled: Arc<Notify>,
+    pub(super) usages: Arc<Usages>,
 }
 
 /// Keys of all Regions, each with its version: only the journal's current one counts.
@@ -103,12 +105,18 @@ impl KeyStore {
             default_policy,
             cache: Arc::default(),
             rescheduled: Arc::default(),
+            usages: Arc::default(),
         }
     }
 
     /// The same service's keys in another Region.
     pub(crate) fn in_region(&self, region: &str) -> Self {
         Self { place: self.place.in_region(region), ..self.clone() }
+    }
+
+    /// The home Region's keys, among whose records those of the account are.
+    pub(super) fn at_home(&self) -> Self {
+        self.in_region(&self.home)
     }
 
     /// The home Region, and each other that has records.

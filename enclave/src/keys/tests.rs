@@ -11,6 +11,7 @@ use super::rotation::{DAY, Rotation};
 use super::schedule::Done;
 use super::state::KeyState;
 use super::store::{KeyStore, StoreFault};
+use super::usage::LastUsage;
 use crate::secret::{RootKey, Subkeys};
 use crate::storage::journal::{Cadence, Journal};
 use crate::storage::opponent::Opponent;
@@ -47,6 +48,43 @@ pub(super) async fn set(store: &KeyStore, id: KeyId, state: KeyState) {
         Ok::<_, StoreFault>(())
     };
     store.change(id, set).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_kept_once_it_is_written() {
+    let usage = |time| LastUsage {
+        operation: "Decrypt".into(),
+        time,
+        request_id: format!("request {time}"),
+    };
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (used, unused) = (make(&store).await, make(&store).await);
+    let entries = store.journal.checkpoint().sequence;
+    store.note_usage(&[used], &usage(8));
+    // A request that began before and ended after.
+    store.note_usage(&[used], &usage(7));
+    assert_eq!(store.last_usage(used).await.unwrap(), Some(usage(8)));
+    assert_eq!(store.journal.checkpoint().sequence, entries, "a use writes nothing");
+    assert_eq!(store.tracking_since(5).await.unwrap(), 5);
+
+    // Not written: forgotten with the worker.
+    assert_eq!(open(&opponent).await.last_usage(used).await.unwrap(), None);
+    store.store_usages(5).await.unwrap();
+    assert_eq!(store.journal.checkpoint().sequence, entries + 1);
+    store.store_usages(5).await.unwrap();
+    assert_eq!(store.journal.checkpoint().sequence, entries + 1, "there is nothing new");
+    let store = open(&opponent).await;
+    assert_eq!(store.last_usage(used).await.unwrap(), Some(usage(8)));
+    assert_eq!(store.last_usage(unused).await.unwrap(), None);
+    assert_eq!(store.tracking_since(1000).await.unwrap(), 5);
+
+    // It goes with the key, also where a use is noted while the key goes.
+    set(&store, used, KeyState::PendingDeletion { deletion: 1000 }).await;
+    store.note_usage(&[used], &usage(999));
+    store.do_next_due(1000).await.unwrap().unwrap();
+    store.store_usages(5).await.unwrap();
+    assert!(!store.journal.contains(&RecordId::LastUsage(used)));
 }
 
 #[tokio::test]

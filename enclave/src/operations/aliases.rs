@@ -172,9 +172,8 @@ pub(crate) struct ListAliases {
 impl Input for ListAliases {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let after = fields.text("Marker", MARKER)?;
-        if after.as_ref().is_some_and(|marker| !marker.starts_with("alias/")) {
-            return Err(ApiError::InvalidMarker);
-        }
+        let is_alias = after.as_ref().is_none_or(|marker| marker.starts_with("alias/"));
+        fields.understood(if is_alias { Ok(()) } else { Err(ApiError::InvalidMarker) });
         // AWS's default page, and its largest, below the service model's 1000.
         let limit = limit(fields, 50, 100)?;
         Ok(Self { key_id: fields.text("KeyId", KEY_ID)?, limit, after })

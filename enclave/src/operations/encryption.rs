@@ -21,6 +21,7 @@ const ALGORITHMS: &[&str] =
     &[SYMMETRIC_DEFAULT, "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "SM2PKE"];
 /// The parameter's name, for callers and for policies.
 const ALGORITHM: &str = "EncryptionAlgorithm";
+const CIPHERTEXT: &str = "CiphertextBlob";
 
 fn algorithm(fields: &mut Fields, name: &str) -> Result<&'static str, ApiError> {
     Ok(fields.choice(name, ALGORITHMS)?.unwrap_or(SYMMETRIC_DEFAULT))
@@ -45,10 +46,38 @@ fn check_algorithm(
     Ok(())
 }
 
+/// Reads the ciphertext, and the options that say whether there has to be one.
+fn ciphertext(fields: &mut Fields) -> Result<(Zeroizing<Vec<u8>>, Options), ApiError> {
+    let options = fields.decrypting_options()?;
+    let blob = fields.blob(CIPHERTEXT, 1, MAX_CIPHERTEXT)?;
+    let blob = match blob {
+        None if options.ignores_ciphertext => Zeroizing::default(),
+        blob => fields.required(CIPHERTEXT, blob),
+    };
+    Ok((blob, options))
+}
+
+/// A dry run without a look at the ciphertext has to be told the key.
+fn check_options(options: &Options, key_id: Option<&str>) -> Result<(), ApiError> {
+    if options.ignores_ciphertext && key_id.is_none() {
+        return Err(ApiError::Validation(
+            "The key ID is required when DryRunModifiers is set to IGNORE_CIPHERTEXT.".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// Only a ciphertext of ours says by itself which key it is of.
-fn subject<'a>(algorithm: &str, blob: &'a [u8], key_id: Option<&'a str>) -> Subject<'a> {
+fn subject<'a>(
+    algorithm: &str,
+    blob: &'a [u8],
+    key_id: Option<&'a str>,
+    options: &Options,
+) -> Subject<'a> {
     match key_id {
-        Some(key_id) if algorithm != SYMMETRIC_DEFAULT => Subject::Named(key_id),
+        Some(key_id) if algorithm != SYMMETRIC_DEFAULT || options.ignores_ciphertext => {
+            Subject::Named(key_id)
+        }
         _ => Subject::Ciphertext { blob, key_id },
     }
 }
@@ -65,7 +94,7 @@ impl Input for Encrypt {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
-            plaintext: fields.required_blob("Plaintext", 1, MAX_PLAINTEXT)?,
+            plaintext: fields.required_sensitive_blob("Plaintext", 1, MAX_PLAINTEXT)?,
             context: fields.encryption_context("EncryptionContext")?,
             algorithm: algorithm(fields, ALGORITHM)?,
             options: fields.options()?,
@@ -109,17 +138,19 @@ pub(crate) struct Decrypt {
 
 impl Input for Decrypt {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let (blob, options) = ciphertext(fields)?;
         Ok(Self {
-            blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
+            blob,
             key_id: fields.text("KeyId", KEY_ID)?,
             context: fields.encryption_context("EncryptionContext")?,
             algorithm: algorithm(fields, ALGORITHM)?,
             recipient: Recipient::read(fields)?,
-            options: fields.options()?,
+            options,
         })
     }
 
     fn check(&self) -> Result<(), ApiError> {
+        check_options(&self.options, self.key_id.as_deref())?;
         check_algorithm(self.algorithm, &self.context, self.key_id.as_deref())
     }
 
@@ -128,7 +159,8 @@ impl Input for Decrypt {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts::of(subject(self.algorithm, &self.blob, self.key_id.as_deref()))
+        let key_id = self.key_id.as_deref();
+        Facts::of(subject(self.algorithm, &self.blob, key_id, &self.options))
             .context(&self.context)
             .recipient(self.recipient.as_ref())
             .options(&self.options)
@@ -161,20 +193,22 @@ const DESTINATION_ALGORITHM: &str = "DestinationEncryptionAlgorithm";
 
 impl Input for ReEncrypt {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        let (blob, options) = ciphertext(fields)?;
         Ok(Self {
-            blob: fields.required_blob("CiphertextBlob", 1, MAX_CIPHERTEXT)?,
+            blob,
             source_key_id: fields.text("SourceKeyId", KEY_ID)?,
             source_context: fields.encryption_context("SourceEncryptionContext")?,
             source_algorithm: algorithm(fields, SOURCE_ALGORITHM)?,
             destination_key_id: fields.required_text("DestinationKeyId", KEY_ID)?,
             destination_context: fields.encryption_context("DestinationEncryptionContext")?,
             destination_algorithm: algorithm(fields, DESTINATION_ALGORITHM)?,
-            options: fields.options()?,
+            options,
         })
     }
 
     fn check(&self) -> Result<(), ApiError> {
         let source = self.source_key_id.as_deref();
+        check_options(&self.options, source)?;
         check_algorithm(self.source_algorithm, &self.source_context, source)?;
         let destination = Some(self.destination_key_id.as_str());
         check_algorithm(self.destination_algorithm, &self.destination_context, destination)
@@ -183,7 +217,7 @@ impl Input for ReEncrypt {
     /// Policies know it as two operations: on the key that decrypts, and on the one that encrypts.
     fn facts(&self) -> Facts<'_> {
         let source = self.source_key_id.as_deref();
-        Facts::of(subject(self.source_algorithm, &self.blob, source))
+        Facts::of(subject(self.source_algorithm, &self.blob, source, &self.options))
             .and(Second {
                 subject: Subject::Named(&self.destination_key_id),
                 actions: Some(("kms:ReEncryptFrom", "kms:ReEncryptTo")),

@@ -5,7 +5,7 @@ mod listings;
 pub(crate) use listings::{ListGrants, ListRetirableGrants};
 
 use super::{Input, KEY_ID, change};
-use crate::api::{ApiError, Facts, Fields, GRANT_TOKEN, Options, Pattern, Subject, Text};
+use crate::api::{ApiError, Facts, Fields, Form, GRANT_TOKEN, Options, Pattern, Subject, Text};
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
@@ -39,7 +39,7 @@ const OPERATIONS: &[&str] = &[
     "Encapsulate",
     "Decapsulate",
 ];
-/// `PrincipalIdType`, `ServicePrincipalType`, `GrantNameType`, `GrantIdType`.
+/// `PrincipalIdType`, `GrantNameType`, `GrantIdType`.
 const PRINCIPAL: Text = Text {
     min: 1,
     max: 256,
@@ -48,7 +48,6 @@ const PRINCIPAL: Text = Text {
         allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@:/-".contains(letter),
     }),
 };
-const SERVICE_PRINCIPAL: Text = Text::length(1, 128);
 const NAME: Text = Text {
     min: 1,
     max: 256,
@@ -58,6 +57,11 @@ const NAME: Text = Text {
     }),
 };
 const GRANT_ID: Text = Text::length(1, 128);
+/// Reads a `ServicePrincipalType`.
+fn service_principal(fields: &mut Fields, name: &str) -> Result<Option<String>, ApiError> {
+    fields.formed_text(name, Text::length(1, 128), Form::SERVICE_PRINCIPAL)
+}
+
 /// AWS's limit for the encryption context of a grant's constraint, characters.
 const MAX_CONSTRAINT: usize = 384;
 
@@ -76,15 +80,16 @@ pub(crate) struct CreateGrant {
 
 impl Input for CreateGrant {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let service = fields.text("GranteeServicePrincipal", SERVICE_PRINCIPAL)?;
-        let retiring_service = fields.text("RetiringServicePrincipal", SERVICE_PRINCIPAL)?;
+        let service = service_principal(fields, "GranteeServicePrincipal")?;
+        let retiring_service = service_principal(fields, "RetiringServicePrincipal")?;
         let operations = fields.choices("Operations", OPERATIONS)?;
         let mut operations = fields.required("Operations", operations);
         operations.sort();
         operations.dedup();
         let (mut constraints, mut source_arn) = (Vec::new(), false);
         if let Some(mut nested) = fields.structure("Constraints")? {
-            source_arn = nested.text("SourceArn", Text::length(20, 512))?.is_some();
+            let form = Form::GRANT_CONSTRAINT_SOURCE_ARN;
+            source_arn = nested.formed_text("SourceArn", Text::length(20, 512), form)?.is_some();
             for (name, make) in [
                 ("EncryptionContextSubset", Constraint::Subset as fn(_) -> _),
                 ("EncryptionContextEquals", Constraint::Equals as fn(_) -> _),
@@ -240,13 +245,9 @@ impl Input for RetireGrant {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let token = fields.text("GrantToken", GRANT_TOKEN)?;
         let (key_id, id) = (fields.text("KeyId", KEY_ID)?, fields.text("GrantId", GRANT_ID)?);
-        let grant = match token {
-            Some(token) => {
-                let (key, id) = read_token(&token).ok_or(ApiError::InvalidGrantToken)?;
-                Some((key.to_string(), id))
-            }
-            None => key_id.zip(id),
-        };
+        let token = token.map(|token| read_token(&token).ok_or(ApiError::InvalidGrantToken));
+        let named = fields.understood(token.transpose()).map(|(key, id)| (key.to_string(), id));
+        let grant = named.or_else(|| key_id.zip(id));
         Ok(Self { grant, options: fields.options()? })
     }
 

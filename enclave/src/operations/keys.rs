@@ -3,7 +3,7 @@
 use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
 use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
-use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Text};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Pattern, Subject, Text};
 use crate::authorize::{MULTI_REGION_KEY_TYPE, Permit};
 use crate::keys::Key;
 use crate::keys::arn::Place;
@@ -41,6 +41,17 @@ const KEY_SPECS: &[&str] = &[
     "ML_KEM_768",
     "ML_KEM_1024",
 ];
+/// `CustomerMasterKeySpec` of AWS's service model has those of its time alone.
+const OLD_KEY_SPECS: &[&str] = KEY_SPECS.split_at(13).0;
+/// `XksKeyIdType` of AWS's service model.
+const XKS_KEY_ID: Text = Text {
+    min: 1,
+    max: 128,
+    pattern: Some(Pattern {
+        text: "^[a-zA-Z0-9-_.]+$",
+        allows: |letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter),
+    }),
+};
 /// `DescriptionType` of AWS's service model.
 pub(super) const DESCRIPTION: Text = Text::length(0, 8192);
 const KEY_USAGES: &[&str] = &[
@@ -110,10 +121,10 @@ async fn private(service: &Service, spec: KeySpec) -> Result<Option<PrivateMater
 
 impl Input for CreateKey {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let old_spec = fields.choice("CustomerMasterKeySpec", KEY_SPECS)?;
+        let old_spec = fields.choice("CustomerMasterKeySpec", OLD_KEY_SPECS)?;
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
         let store = fields.text("CustomKeyStoreId", STORE_ID)?;
-        let external = fields.text("XksKeyId", Text::length(1, 128))?;
+        let external = fields.text("XksKeyId", XKS_KEY_ID)?;
         let tags = read_tags(fields)?;
         Ok(Self {
             policy: fields.text("Policy", POLICY)?,
@@ -239,7 +250,13 @@ impl Input for UpdateKeyDescription {
     }
 }
 
+/// `ResourceOwnersList` of AWS's service model.
+const SELF: &str = "SELF";
+const OWNERS: &[&str] = &[SELF, "OTHER_ACCOUNTS_VIA_RAM"];
+
 pub(crate) struct ListKeys {
+    /// No other account shares its keys with this one.
+    own: bool,
     limit: usize,
     after: Option<KeyId>,
 }
@@ -249,9 +266,12 @@ impl Input for ListKeys {
         let after = fields.text("Marker", MARKER)?;
         let after = after
             .map(|marker| KeyId::parse(&marker).map_err(|_| ApiError::InvalidMarker))
-            .transpose()?;
+            .transpose();
+        let after = fields.understood(after);
+        let owners = fields.some_choices("ResourceOwners", OWNERS, 1, 2)?;
+        let own = owners.is_none_or(|owners| owners.iter().any(|owner| owner == SELF));
         // AWS's default page.
-        Ok(Self { limit: limit(fields, 100, 1000)?, after })
+        Ok(Self { own, limit: limit(fields, 100, 1000)?, after })
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -259,7 +279,8 @@ impl Input for ListKeys {
     }
 
     async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
-        let found = service.keys.key_ids(self.after, self.limit.saturating_add(1));
+        let wanted = if self.own { self.limit.saturating_add(1) } else { 0 };
+        let found = service.keys.key_ids(self.after, wanted);
         let place = &service.keys.place;
         let item = |id: &KeyId| json!({ "KeyId": id.to_string(), "KeyArn": place.key_arn(*id) });
         Ok(page(found, self.limit, "Keys", KeyId::to_string, item))

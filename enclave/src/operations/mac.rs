@@ -28,7 +28,7 @@ impl Mac {
         let algorithm = fields.choice(ALGORITHM, ALGORITHMS)?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
-            message: fields.required_blob("Message", 1, MAX_PLAINTEXT)?,
+            message: fields.required_sensitive_blob("Message", 1, MAX_PLAINTEXT)?,
             algorithm: fields.required(ALGORITHM, algorithm),
             options: fields.options()?,
         })

@@ -19,6 +19,7 @@ mod rotation;
 mod signing;
 mod stores;
 mod tags;
+mod usage;
 
 use crate::api::{ApiError, Facts, Fields, Operation, Pattern, Text, for_each_operation};
 use crate::authorize::Permit;
@@ -54,6 +55,7 @@ use stores::{
     DisconnectCustomKeyStore, UpdateCustomKeyStore,
 };
 use tags::{ListResourceTags, TagResource, UntagResource};
+use usage::GetKeyLastUsage;
 
 /// The input of an operation: read, told about, carried out.
 pub(crate) trait Input: Sized {
@@ -129,8 +131,12 @@ pub(crate) async fn perform(
     action.carry_out(service, permit).await
 }
 
-/// `KeyIdType` of AWS's service model.
-const KEY_ID: Text = Text::length(1, 2048);
+/// `KeyIdType` of AWS's service model; the pattern is in AWS's answers alone.
+const KEY_ID: Text = Text {
+    min: 1,
+    max: 2048,
+    pattern: Some(Pattern { text: "^\\p{ASCII}+$", allows: |letter| letter.is_ascii() }),
+};
 /// `PlaintextType` and `CiphertextType` of AWS's service model, bytes.
 const MAX_PLAINTEXT: usize = 4096;
 const MAX_CIPHERTEXT: usize = 6144;
@@ -205,7 +211,8 @@ fn limit(fields: &mut Fields, default: i64, largest: i64) -> Result<usize, ApiEr
 /// A `Marker` that is the number of items before the page.
 fn offset(fields: &mut Fields) -> Result<usize, ApiError> {
     let marker = fields.text("Marker", MARKER)?;
-    marker.map_or(Ok(0), |text| text.parse().map_err(|_| ApiError::InvalidMarker))
+    let number = marker.map(|text| text.parse().map_err(|_| ApiError::InvalidMarker));
+    Ok(fields.understood(number.transpose()).unwrap_or_default())
 }
 
 /// One page of a listing that is at hand as a whole.
@@ -257,7 +264,7 @@ mod tests {
             br#"{"CiphertextBlob":"AA==","Recipient":{"KeyEncryptionAlgorithm":"X"}}"#,
         );
         let message = error.err().unwrap().message();
-        assert!(message.starts_with("3 validation errors detected"), "{message}");
+        assert!(message.starts_with("2 validation errors detected"), "{message}");
         assert!(message.contains("'recipient.keyEncryptionAlgorithm'"), "{message}");
         assert!(message.contains("Value null at 'recipient.attestationDocument'"), "{message}");
     }

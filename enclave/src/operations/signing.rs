@@ -45,7 +45,7 @@ impl Signed {
         let algorithm = fields.choice(ALGORITHM, ALGORITHMS)?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
-            message: fields.required_blob("Message", 1, MAX_PLAINTEXT)?,
+            message: fields.required_sensitive_blob("Message", 1, MAX_PLAINTEXT)?,
             message_type: fields.choice("MessageType", MESSAGE_TYPES)?.unwrap_or("RAW"),
             algorithm: fields.required(ALGORITHM, algorithm),
             options: fields.options()?,

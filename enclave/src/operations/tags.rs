@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 
 /// AWS's quota of tags for one resource.
 const MAX_TAGS: usize = 50;
+/// Tags of a request that are looked at: AWS's service model leaves their number open.
+const MAX_READ: usize = 1000;
 /// `TagKeyType` and `TagValueType` of AWS's service model.
 const TAG_KEY: Text = Text::length(1, 128);
 const TAG_VALUE: Text = Text::length(0, 256);
 
 /// Reads the member `Tags`; sorted by name.
 pub(super) fn read_tags(fields: &mut Fields) -> Result<Vec<(String, String)>, ApiError> {
-    let tags = fields.structures("Tags", MAX_TAGS)?.unwrap_or_default();
+    let tags = fields.structures("Tags", MAX_READ)?.unwrap_or_default();
     tags_of(fields, tags)
 }
 
@@ -35,6 +37,7 @@ fn tags_of(
 
 /// Names are unique and not AWS's own.
 pub(super) fn check(tags: &[(String, String)]) -> Result<(), ApiError> {
+    check_number(tags.len())?;
     check_reserved(tags.iter().map(|(name, _)| name))?;
     if tags.iter().zip(tags.iter().skip(1)).any(|(one, next)| one.0 == next.0) {
         return Err(ApiError::Tag("Duplicate tag keys".into()));
@@ -42,9 +45,15 @@ pub(super) fn check(tags: &[(String, String)]) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn check_number(tags: usize) -> Result<(), ApiError> {
+    if tags > MAX_TAGS { Err(ApiError::Tag("Too many tags".into())) } else { Ok(()) }
+}
+
 fn check_reserved<'a>(mut names: impl Iterator<Item = &'a String>) -> Result<(), ApiError> {
-    if names.any(|name| name.starts_with("aws:")) {
-        return Err(ApiError::Tag("Tag keys beginning with 'aws:' are reserved".into()));
+    let reserved =
+        |name: &String| name.get(..4).is_some_and(|one| one.eq_ignore_ascii_case("aws:"));
+    if names.any(reserved) {
+        return Err(ApiError::Tag("Tags beginning with aws: are reserved".into()));
     }
     Ok(())
 }
@@ -61,7 +70,7 @@ pub(crate) struct TagResource {
 impl Input for TagResource {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let key_id = fields.required_text("KeyId", KEY_ID)?;
-        let tags = fields.structures("Tags", MAX_TAGS)?;
+        let tags = fields.structures("Tags", MAX_READ)?;
         let tags = fields.required("Tags", tags);
         Ok(Self { key_id, tags: tags_of(fields, tags)? })
     }
@@ -97,7 +106,7 @@ pub(crate) struct UntagResource {
 
 impl Input for UntagResource {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let names = fields.texts("TagKeys", MAX_TAGS, TAG_KEY)?;
+        let names = fields.texts("TagKeys", MAX_READ, TAG_KEY)?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             names: fields.required("TagKeys", names),
@@ -105,6 +114,7 @@ impl Input for UntagResource {
     }
 
     fn check(&self) -> Result<(), ApiError> {
+        check_number(self.names.len())?;
         check_reserved(self.names.iter())
     }
 

@@ -14,6 +14,7 @@ use crate::keys::Key;
 use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
 use crate::keys::store::key_write;
+use crate::quotas::Quotas;
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::checkpoint::Checkpoint;
@@ -204,6 +205,7 @@ impl Keys {
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
             auditor_key,
             names: Vec::new(),
+            quotas: Quotas::none(),
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();

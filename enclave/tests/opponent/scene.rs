@@ -12,7 +12,7 @@ use sekisho_devkit::{DevelopmentPki, EmulatedNsm, Measurements, Options, Signer}
 use sekisho_enclave::probe::{self, ReadError, read_audit_log};
 use sekisho_enclave::{
     AttestationBinding, AuditEntry, Boot, BootConfiguration, BootCredential, BootError, Bounds,
-    RootKey, UnsealProvider,
+    Quotas, RootKey, UnsealProvider,
 };
 use sekisho_nsm::Nsm;
 use sekisho_wire::{Address, RecordKey, StoreClient};
@@ -91,6 +91,7 @@ pub(crate) fn configuration() -> BootConfiguration {
         caller_roots: vec![PKI.root_der().to_vec()],
         auditor_key: probe::auditor().unwrap().public_key().to_vec(),
         names: Vec::new(),
+        quotas: Quotas::none(),
     }
 }
 

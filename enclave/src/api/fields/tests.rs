@@ -36,6 +36,34 @@ fn a_secret_is_in_no_message() {
 }
 
 #[test]
+fn items_of_a_list_are_told_together() {
+    let mut fields = Fields::parse(br#"{"TagKeys":["a",""],"Operations":["X","Y"]}"#).unwrap();
+    fields.texts("TagKeys", 9, Text::length(1, 128)).unwrap();
+    fields.some_choices("Operations", &["X"], 1, 1).unwrap();
+    assert_eq!(
+        message(fields.finish()),
+        "2 validation errors detected: \
+         Value '[a, ]' at 'tagKeys' failed to satisfy constraint: Member must satisfy constraint: \
+         [Member must have length less than or equal to 128, Member must have length greater than \
+         or equal to 1]; \
+         Value '[X, Y]' at 'operations' failed to satisfy constraint: Member must have length less \
+         than or equal to 1"
+    );
+}
+
+#[test]
+fn a_refusal_waits_for_the_constraints() {
+    let mut fields = Fields::parse(br#"{"Limit":0}"#).unwrap();
+    let nothing: Option<u8> = fields.understood(Err(ApiError::InvalidMarker));
+    fields.integer("Limit", 1, 10).unwrap();
+    assert!(nothing.is_none());
+    assert!(matches!(fields.finish(), Err(ApiError::Constraints(_))));
+    let mut fields = Fields::parse(b"{}").unwrap();
+    fields.understood(Err::<(), _>(ApiError::InvalidMarker));
+    assert!(matches!(fields.finish(), Err(ApiError::InvalidMarker)));
+}
+
+#[test]
 fn wrong_types_and_broken_json_are_serialization_errors() {
     for body in ["", "[]", "{", "{\"a\":}", "7"] {
         let error = Fields::parse(body.as_bytes()).err().unwrap();

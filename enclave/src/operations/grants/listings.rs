@@ -1,7 +1,7 @@
 //! ListGrants, ListRetirableGrants.
 
 use super::super::{Input, KEY_ID, MARKER, limit, page, seconds};
-use super::{GRANT_ID, PRINCIPAL, SERVICE_PRINCIPAL, no_such_grant, read_token, token};
+use super::{GRANT_ID, PRINCIPAL, no_such_grant, read_token, service_principal, token};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
 use crate::keys::grants::{Constraint, Grant};
@@ -24,7 +24,7 @@ pub(crate) struct ListGrants {
 
 impl Input for ListGrants {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let service = fields.text("GranteeServicePrincipal", SERVICE_PRINCIPAL)?;
+        let service = service_principal(fields, "GranteeServicePrincipal")?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             grant_id: fields.text("GrantId", GRANT_ID)?,
@@ -58,21 +58,25 @@ impl Input for ListGrants {
 }
 
 pub(crate) struct ListRetirableGrants {
-    principal: String,
+    principal: Option<String>,
     after: Option<(KeyId, String)>,
     limit: usize,
 }
 
 impl Input for ListRetirableGrants {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let service = fields.text("RetiringServicePrincipal", SERVICE_PRINCIPAL)?;
+        let service = service_principal(fields, "RetiringServicePrincipal")?;
         let principal = fields.text("RetiringPrincipal", PRINCIPAL)?.or(service);
-        let after = match fields.text("Marker", MARKER)? {
-            Some(marker) => Some(read_token(&marker).ok_or(ApiError::InvalidMarker)?),
-            None => None,
-        };
+        let after = fields.text("Marker", MARKER)?;
+        let after = after.map(|marker| read_token(&marker).ok_or(ApiError::InvalidMarker));
+        let after = fields.understood(after.transpose());
         let limit = limit(fields, PAGE.0, PAGE.1)?;
-        Ok(Self { principal: fields.required("RetiringPrincipal", principal), after, limit })
+        Ok(Self { principal, after, limit })
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        let missing = "Either RetiringPrincipal or RetiringServicePrincipal must be specified.";
+        self.principal.as_ref().map(|_| ()).ok_or_else(|| ApiError::Validation(missing.into()))
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -82,7 +86,8 @@ impl Input for ListRetirableGrants {
     async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
         let wanted = self.limit.saturating_add(1);
         let mut found = Vec::new();
-        for (key, id) in service.keys.retirable(&self.principal, self.after.as_ref(), wanted) {
+        let principal = self.principal.as_deref().unwrap_or_default();
+        for (key, id) in service.keys.retirable(principal, self.after.as_ref(), wanted) {
             // A grant may go between the listing and this look.
             if let Some(held) = service.keys.by_id(key).await? {
                 found.extend(held.key.grant(&id).cloned().map(|grant| (held.clone(), grant)));
