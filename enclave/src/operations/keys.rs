@@ -17,6 +17,22 @@ use crate::service::Service;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// `CustomerMasterKeySpec` of AWS's service model: what there was before `KeySpec`.
+const OLD_KEY_SPECS: &[&str] = &[
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "ECC_NIST_P256",
+    "ECC_NIST_P384",
+    "ECC_NIST_P521",
+    "ECC_SECG_P256K1",
+    "SYMMETRIC_DEFAULT",
+    "HMAC_224",
+    "HMAC_256",
+    "HMAC_384",
+    "HMAC_512",
+    "SM2",
+];
 /// `KeySpec` of AWS's service model.
 const KEY_SPECS: &[&str] = &[
     "RSA_2048",
@@ -109,7 +125,7 @@ async fn private(service: &Service, spec: KeySpec) -> Result<Option<PrivateMater
 
 impl Input for CreateKey {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let old_spec = fields.choice("CustomerMasterKeySpec", KEY_SPECS)?;
+        let old_spec = fields.choice("CustomerMasterKeySpec", OLD_KEY_SPECS)?;
         let spec = fields.choice("KeySpec", KEY_SPECS)?;
         let store = fields.text("CustomKeyStoreId", STORE_ID)?;
         let external = fields.text("XksKeyId", Text::length(1, 128))?;
@@ -152,8 +168,8 @@ impl Input for CreateKey {
         }
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
-                "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
-                 HMAC, RSA and ECC keys with origin AWS_KMS in one region"
+                "{what} {value} is not supported by this version of Sekisho; it makes keys of \
+                 every spec but SM2, with origin AWS_KMS in one region"
             )))
         };
         if self.two_specs {
