@@ -6,7 +6,9 @@ use super::pair::PairError;
 use super::spec::KeySpec;
 use crate::secret::{RandomUnavailable, fill_random};
 use ::ml_dsa::signature::rand_core::{TryCryptoRng, TryRng};
-use ::ml_dsa::{ExpandedSigningKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, Signature, VerifyingKey};
+use ::ml_dsa::{
+    ExpandedSigningKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, Signature, VerifyingKey,
+};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::signature::{
     self, KeyPair as _, PqdsaKeyPair, PqdsaSigningAlgorithm, PqdsaVerificationAlgorithm,

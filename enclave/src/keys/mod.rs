@@ -31,6 +31,8 @@ use uuid::Uuid;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 /// A KMS key with its material, as it stands in its sealed record. A clone shares the secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -28,12 +28,22 @@ pub(crate) struct KeyPair {
 }
 
 enum Private {
-    Decrypting { private: OaepPrivateDecryptingKey, public: OaepPublicEncryptingKey },
+    Decrypting {
+        private: OaepPrivateDecryptingKey,
+        public: OaepPublicEncryptingKey,
+    },
     RsaSigning(rsa::KeyPair),
-    EcdsaSigning { pair: EcdsaKeyPair, verifying: &'static EcdsaVerificationAlgorithm },
+    EcdsaSigning {
+        pair: EcdsaKeyPair,
+        verifying: &'static EcdsaVerificationAlgorithm,
+    },
     Ed25519(EdwardsPair),
     MlDsa(MlDsaPair),
-    Agreeing(agreement::PrivateKey),
+    /// With how many bytes of its SubjectPublicKeyInfo stand before the coordinates.
+    Agreeing {
+        private: agreement::PrivateKey,
+        header: usize,
+    },
     Encapsulating(MlKemPair),
 }
 
@@ -90,13 +100,16 @@ impl KeyPair {
         pkcs8: &[u8],
     ) -> Result<Self, PairError> {
         let private = match (usage, rsa_size(spec)) {
-            (KeyUsage::EncryptDecrypt, Some(_)) => {
+            (KeyUsage::EncryptDecrypt, Some(size)) => {
                 let key = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
+                expect_size(size, key.key_size_bytes())?;
                 let public = OaepPublicEncryptingKey::new(key.public_key())?;
                 Private::Decrypting { private: OaepPrivateDecryptingKey::new(key)?, public }
             }
-            (KeyUsage::SignVerify, Some(_)) => {
-                Private::RsaSigning(rsa::KeyPair::from_pkcs8(pkcs8)?)
+            (KeyUsage::SignVerify, Some(size)) => {
+                let pair = rsa::KeyPair::from_pkcs8(pkcs8)?;
+                expect_size(size, pair.public_modulus_len())?;
+                Private::RsaSigning(pair)
             }
             (KeyUsage::SignVerify, None) => match spec {
                 KeySpec::EccNistEdwards25519 => Private::Ed25519(EdwardsPair::from_pkcs8(pkcs8)?),
@@ -110,8 +123,11 @@ impl KeyPair {
                 }
             },
             (KeyUsage::KeyAgreement, None) => {
-                let algorithm = ecdh(spec)?;
-                Private::Agreeing(agreement::PrivateKey::from_private_key_der(algorithm, pkcs8)?)
+                let private = agreement::PrivateKey::from_private_key_der(ecdh(spec)?, pkcs8)?;
+                // An uncompressed point: 0x04 and the coordinates.
+                let coordinates = private.compute_public_key()?.as_ref().len().saturating_sub(1);
+                let length = public_key(spec, pkcs8)?.len();
+                Private::Agreeing { private, header: length.saturating_sub(coordinates) }
             }
             (KeyUsage::EncapsulateDecapsulate, None) => {
                 Private::Encapsulating(MlKemPair::from_pkcs8(spec, pkcs8)?)
@@ -127,18 +143,16 @@ impl KeyPair {
         signed: &Signable,
     ) -> Result<Vec<u8>, PairError> {
         match (&self.private, &algorithm.scheme, signed) {
-            (
-                Private::RsaSigning(pair),
-                Scheme::Rsa { encoding, .. },
-                Signable::Digest(digest),
-            ) => {
+            (Private::RsaSigning(pair), Scheme::Rsa { encoding, .. }, Signable::Digest(digest)) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign_digest(*encoding, digest, &mut signature)?;
                 Ok(signature)
             }
-            (Private::EcdsaSigning { pair, .. }, Scheme::Ecdsa { .. }, Signable::Digest(digest)) => {
-                Ok(pair.sign_digest(digest)?.as_ref().to_vec())
-            }
+            (
+                Private::EcdsaSigning { pair, .. },
+                Scheme::Ecdsa { .. },
+                Signable::Digest(digest),
+            ) => Ok(pair.sign_digest(digest)?.as_ref().to_vec()),
             (Private::Ed25519(pair), Scheme::Ed25519, Signable::Message(message)) => {
                 pair.sign(message)
             }
@@ -220,9 +234,17 @@ impl KeyPair {
         Ok(Zeroizing::new(plaintext.to_vec()))
     }
 
-    /// ECDH (SP 800-56A §5.7.1.2) with the holder of `peer`, a DER SubjectPublicKeyInfo.
+    /// ECDH (SP 800-56A §5.7.1.2) with the holder of `peer`, a DER SubjectPublicKeyInfo of the same
+    /// named curve with an uncompressed point, as AWS KMS gives them; nothing else is taken, though
+    /// AWS-LC would read more.
     pub(crate) fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, PairError> {
-        let Private::Agreeing(private) = &self.private else { return Err(PairError::OtherKind) };
+        let Private::Agreeing { private, header } = &self.private else {
+            return Err(PairError::OtherKind);
+        };
+        let own = self.public_key.as_slice();
+        if peer.len() != own.len() || peer.get(..*header) != own.get(..*header) {
+            return Err(PairError::Failed);
+        }
         let peer = agreement::UnparsedPublicKey::new(private.algorithm(), peer);
         let peer = agreement::ParsedPublicKey::try_from(peer)?;
         if peer.format() != agreement::ParsedPublicKeyFormat::X509 {
@@ -263,6 +285,10 @@ pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairErr
         _ => EcdsaKeyPair::from_pkcs8(ecdsa(spec)?.0, pkcs8)?.public_key().as_der()?,
     };
     Ok(der.as_ref().to_vec())
+}
+
+fn expect_size(wanted: KeySize, bytes: usize) -> Result<(), PairError> {
+    if bytes == wanted.len() { Ok(()) } else { Err(PairError::OtherKind) }
 }
 
 fn rsa_size(spec: KeySpec) -> Option<KeySize> {
