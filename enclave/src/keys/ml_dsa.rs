@@ -17,15 +17,19 @@ use aws_lc_rs::signature::{
 use zeroize::Zeroizing;
 
 /// The message representative μ of FIPS 204 §6.2.
+pub(super) type Mu = [u8; MU_LENGTH];
 pub(super) const MU_LENGTH: usize = 64;
-const SEED_LENGTH: usize = 32;
+/// ξ of FIPS 204 §5.1.
+type Seed = [u8; 32];
+type SignMu = fn(&Seed, &Mu) -> Result<Vec<u8>, PairError>;
+type VerifyMu = fn(&[u8], &Mu, &[u8]) -> Result<(), PairError>;
 
 /// One of the three parameter sets.
 struct Parameters {
     signing: &'static PqdsaSigningAlgorithm,
     verifying: &'static PqdsaVerificationAlgorithm,
-    sign_mu: fn(&[u8; SEED_LENGTH], &[u8; MU_LENGTH]) -> Result<Vec<u8>, PairError>,
-    verify_mu: fn(&[u8], &[u8; MU_LENGTH], &[u8]) -> Result<(), PairError>,
+    sign_mu: SignMu,
+    verify_mu: VerifyMu,
 }
 
 static ML_DSA_44: Parameters = Parameters {
@@ -60,7 +64,7 @@ fn parameters(spec: KeySpec) -> Result<&'static Parameters, PairError> {
 /// of kilobytes.
 pub(super) struct MlDsaPair {
     pair: PqdsaKeyPair,
-    seed: Zeroizing<[u8; SEED_LENGTH]>,
+    seed: Zeroizing<Seed>,
     parameters: &'static Parameters,
 }
 
@@ -98,24 +102,17 @@ impl MlDsaPair {
     }
 
     /// Signs what [`MlDsaPair::sign`] makes of a message before it signs.
-    pub(super) fn sign_mu(&self, mu: &[u8; MU_LENGTH]) -> Result<Vec<u8>, PairError> {
+    pub(super) fn sign_mu(&self, mu: &Mu) -> Result<Vec<u8>, PairError> {
         (self.parameters.sign_mu)(&self.seed, mu)
     }
 
-    pub(super) fn verify_mu(
-        &self,
-        mu: &[u8; MU_LENGTH],
-        signature: &[u8],
-    ) -> Result<(), PairError> {
+    pub(super) fn verify_mu(&self, mu: &Mu, signature: &[u8]) -> Result<(), PairError> {
         (self.parameters.verify_mu)(self.pair.public_key().as_ref(), mu, signature)
     }
 }
 
 /// ML-DSA.Sign_internal (FIPS 204, algorithm 7) from its step 6, hedged.
-fn sign_mu<P: MlDsaParams>(
-    seed: &[u8; SEED_LENGTH],
-    mu: &[u8; MU_LENGTH],
-) -> Result<Vec<u8>, PairError> {
+fn sign_mu<P: MlDsaParams>(seed: &Seed, mu: &Mu) -> Result<Vec<u8>, PairError> {
     let key = ExpandedSigningKey::<P>::from_seed(seed.into());
     let signature = key.sign_mu_randomized(mu.into(), &mut WorkerRandom);
     Ok(signature.map_err(|_| PairError::Failed)?.encode().to_vec())
@@ -124,7 +121,7 @@ fn sign_mu<P: MlDsaParams>(
 /// ML-DSA.Verify_internal (FIPS 204, algorithm 8) from its step 7.
 fn verify_mu<P: MlDsaParams>(
     public_key: &[u8],
-    mu: &[u8; MU_LENGTH],
+    mu: &Mu,
     signature: &[u8],
 ) -> Result<(), PairError> {
     let public_key = public_key.try_into().map_err(|_| PairError::Failed)?;

@@ -99,6 +99,9 @@ impl KeyPair {
         usage: KeyUsage,
         pkcs8: &[u8],
     ) -> Result<Self, PairError> {
+        if !is_whole(pkcs8) {
+            return Err(PairError::Failed);
+        }
         let private = match (usage, rsa_size(spec)) {
             (KeyUsage::EncryptDecrypt, Some(size)) => {
                 let key = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
@@ -285,6 +288,19 @@ pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairErr
         _ => EcdsaKeyPair::from_pkcs8(ecdsa(spec)?.0, pkcs8)?.public_key().as_der()?,
     };
     Ok(der.as_ref().to_vec())
+}
+
+/// Whether it is one DER sequence and nothing behind it, which AWS-LC does not look at.
+fn is_whole(der: &[u8]) -> bool {
+    match der {
+        [0x30, 0x82, high, low, rest @ ..] => {
+            rest.len() == usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        [0x30, 0x81, length, rest @ ..] | [0x30, length @ ..=0x7f, rest @ ..] => {
+            rest.len() == usize::from(*length)
+        }
+        _ => false,
+    }
 }
 
 fn expect_size(wanted: KeySize, bytes: usize) -> Result<(), PairError> {

@@ -1,6 +1,6 @@
 //! Signature algorithms of the AWS KMS API: what of a message each of them signs.
 
-use super::ml_dsa::MU_LENGTH;
+use super::ml_dsa::{MU_LENGTH, Mu};
 use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::signature::{self, RsaParameters, RsaSignatureEncoding};
 use zeroize::Zeroizing;
@@ -52,7 +52,7 @@ pub(crate) enum Signable {
     Digest(Digest),
     Message(Zeroizing<Vec<u8>>),
     /// The message representative of FIPS 204 §6.2.
-    Mu([u8; MU_LENGTH]),
+    Mu(Mu),
 }
 
 /// `SigningAlgorithmSpec` but for SM2DSA, which AWS has in China Regions alone.

@@ -243,6 +243,9 @@ fn private_keys_of_other_kinds_are_refused() {
                 let pair = KeyPair::from_pkcs8(group.spec, usage, &group.private_key[..cut]);
                 assert!(pair.is_err(), "{:?}, {cut} bytes", group.spec);
             }
+            let longer = [group.private_key.as_slice(), &[0]].concat();
+            let pair = KeyPair::from_pkcs8(group.spec, usage, &longer);
+            assert!(pair.is_err(), "{:?} and a byte behind it", group.spec);
         }
     }
 }
