@@ -105,6 +105,15 @@ fn signatures() {
             }
             (pair.verify(algorithm, &signed, &signature).is_ok(), valid)
         });
+        let fitting = group.spec.algorithms(KeyUsage::SignVerify);
+        for name in KeySpec::ALL.iter().flat_map(|spec| spec.algorithms(KeyUsage::SignVerify)) {
+            let algorithm = SigningAlgorithm::named(name).unwrap();
+            let signs = MessageType::ALL.into_iter().any(|of| {
+                let signed = algorithm.signable(of, Zeroizing::new(vec![7; 64]));
+                signed.is_ok_and(|signed| pair.sign(algorithm, &signed).is_ok())
+            });
+            assert_eq!(signs, fitting.contains(name), "{:?} with {name}", group.spec);
+        }
         *numbers.entry(group.spec.name()).or_default() += number;
     }
     let specs = [

@@ -250,6 +250,8 @@ def ecdsa(spec, curve, order, bits):
         "octet strings": tlv(0x30, body.replace(b"\x02", b"\x04", 1)), "no sequence": body,
         "trailing NULL": good + b"\x05\x00", "r and s without DER": r.to_bytes(size, "big") + s.to_bytes(size, "big"),
         "of another key": ec.generate_private_key(curve).sign(message, ec.ECDSA(hash_)),
+        "of another curve": ec.generate_private_key(
+            ec.SECP384R1() if bits == "256" else ec.SECP256R1()).sign(message, ec.ECDSA(hash_)),
     }.items():
         add(name, encoded)
     return made.group
