@@ -121,7 +121,12 @@ impl Kms {
         Ok(Sealed { key_id, ciphertext: text(&encrypted, "/CiphertextBlob")? })
     }
 
-    async fn call(&self, target: &Target, operation: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn call(
+        &self,
+        target: &Target,
+        operation: &str,
+        body: &Value,
+    ) -> Result<Value> {
         let call = self.signed(operation, body, b"")?;
         let sent = send(&mut target.connect().await?, &call).await;
         let (status, body) = sent.map_err(|error| error.to_string())?;
@@ -173,7 +178,7 @@ impl Kms {
     }
 
     /// A request as any AWS client makes it.
-    fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
+    pub(crate) fn signed(&self, operation: &str, body: &Value, wants: &[u8]) -> Result<Call> {
         let body = serde_json::to_vec(body)?;
         let host = self.said("endpoint")?.trim_start_matches("https://");
         let target = format!("TrentService.{operation}");

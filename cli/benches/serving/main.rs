@@ -12,6 +12,7 @@ mod hello;
 mod kms;
 mod load;
 mod moto;
+mod primitives;
 mod process;
 mod raw;
 mod table;
@@ -75,6 +76,10 @@ async fn measure(duration: Duration, rows: &str) -> Result {
         if name.starts_with(rows) {
             table.push(Row::new(name, repeat(&target, &call, duration).await?));
         }
+    }
+    for primitive in primitives::rows(&kms, &target, rows).await? {
+        let loads = repeat(&target, &primitive.call, duration).await?;
+        table.push(Row::new(primitive.name, loads).beside(primitive.rate()));
     }
     if "attested Decrypt".starts_with(rows) {
         let call = kms.attested_decrypt(&measured)?;

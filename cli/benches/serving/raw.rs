@@ -46,7 +46,8 @@ impl Raw {
     }
 }
 
-fn time(mut work: impl FnMut() -> Result) -> Result<Duration> {
+/// Of one, the mean of many.
+pub(crate) fn time(mut work: impl FnMut() -> Result) -> Result<Duration> {
     let started = Instant::now();
     for _ in 0..ROUNDS {
         work()?;
