@@ -93,7 +93,9 @@ for spec, length in (("ML_KEM_512", 768), ("ML_KEM_768", 1088), ("ML_KEM_1024", 
     assert len(rejected) == 32 and rejected != made["SharedSecret"]
     assert client.decapsulate(**changed)["SharedSecret"] == rejected
     for wrong in (sealed[:-1], sealed + b"\0", b"x"):
-        refused("InvalidCiphertextException", client.decapsulate, **{**with_blob, "SharedSecretCiphertextBlob": wrong})
+        of_another_length = {**with_blob, "SharedSecretCiphertextBlob": wrong}
+        for dry in ({}, {"DryRun": True}):
+            refused("InvalidCiphertextException", client.decapsulate, **of_another_length, **dry)
     for call, arguments in ((client.encapsulate, {"KeyId": arn, **KEM}), (client.decapsulate, with_blob)):
         refused("DryRunOperationException", call, DryRun=True, **arguments)
         refused("InvalidKeyUsageException", call, **{**arguments, "KeyId": symmetric})

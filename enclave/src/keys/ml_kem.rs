@@ -136,10 +136,14 @@ impl MlKemPair {
         Ok(Encapsulated { secret, ciphertext: ciphertext.as_ref().to_vec() })
     }
 
+    pub(super) fn ciphertext_length(&self) -> usize {
+        self.parameters.ciphertext_length
+    }
+
     /// A ciphertext of the right length that is not for this key gives a secret that nobody else has
     /// (implicit rejection, FIPS 203 §6.3).
     pub(super) fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, PairError> {
-        if ciphertext.len() != self.parameters.ciphertext_length {
+        if ciphertext.len() != self.ciphertext_length() {
             return Err(PairError::Failed);
         }
         let secret = self.decapsulating.decapsulate(Ciphertext::from(ciphertext))?;

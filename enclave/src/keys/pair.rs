@@ -265,6 +265,14 @@ impl KeyPair {
         }
     }
 
+    /// How long the ciphertexts of ML-KEM are with this key.
+    pub(crate) fn encapsulated_length(&self) -> Option<usize> {
+        match &self.private {
+            Private::Encapsulating(pair) => Some(pair.ciphertext_length()),
+            _ => None,
+        }
+    }
+
     /// ML-KEM.Decaps (FIPS 203 §7.3): fails on a ciphertext of another length, and on nothing else.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, PairError> {
         match &self.private {

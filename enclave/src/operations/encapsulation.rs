@@ -3,6 +3,7 @@
 use super::{Input, KEY_ID, MAX_CIPHERTEXT, suits};
 use crate::api::{ApiError, Facts, Fields, Options, Subject};
 use crate::authorize::Permit;
+use crate::keys::pair::KeyPair;
 use crate::keys::spec::{KeyUsage, ML_KEM};
 use crate::service::Service;
 use base64::Engine as _;
@@ -94,11 +95,17 @@ impl Input for Decapsulate {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        self.asked.suits(permit)
+        self.asked.suits(permit)?;
+        // Nothing else is wrong with any ciphertext: for each of this length there is a secret, which
+        // its maker knows if it was made for this key (FIPS 203 §6.3).
+        let wanted = permit.key()?.pair.as_ref().and_then(KeyPair::encapsulated_length);
+        if wanted == Some(self.ciphertext.len()) {
+            Ok(())
+        } else {
+            Err(ApiError::InvalidCiphertext)
+        }
     }
 
-    /// Only a ciphertext of another length is refused: for every other one there is a secret, which
-    /// its maker knows if it was made for this key (FIPS 203 §6.3).
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (held, ciphertext) = (permit.key()?.clone(), self.ciphertext);
         let decapsulate = move || held.pair.as_ref().map(|pair| pair.decapsulate(&ciphertext));
