@@ -51,6 +51,16 @@ fn what_asymmetric_keys_do_openssl_agrees_with() {
 }
 
 #[test]
+fn what_ed25519_keys_sign_others_verify() {
+    script("edwards.py");
+}
+
+#[test]
+fn what_lattice_keys_do_others_agree_with() {
+    script("lattices.py");
+}
+
+#[test]
 fn a_grant_lets_as_far_as_it_says() {
     script("grants.py");
 }

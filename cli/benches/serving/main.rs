@@ -14,6 +14,7 @@ mod kms;
 mod load;
 mod moto;
 mod operations;
+mod primitives;
 mod process;
 mod raw;
 mod table;

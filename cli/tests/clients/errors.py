@@ -69,7 +69,7 @@ refused("LimitExceededException", client.create_key, Policy=longest + " ")
 
 # What AWS has and this service has not yet, by name and without pretending.
 for call, arguments in (
-    (client.create_key, {"KeySpec": "ML_DSA_44", "KeyUsage": "SIGN_VERIFY"}),
+    (client.create_key, {"KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY"}),
     (client.create_key, {"Origin": "EXTERNAL"}),
 ):
     refused("UnsupportedOperationException", call, **arguments)

@@ -128,6 +128,31 @@ for wrong in (
 ):
     refused("ValidationException", raw.create_grant, KeyId=key_id, **wrong)
 refused("InvalidArnException", client.create_grant, KeyId=key_id, GranteePrincipal="alice", Operations=["Decrypt"])
+refused("ValidationException", client.create_grant, says="Grants must not contain only the CreateGrant operation.",
+        KeyId=key_id, GranteePrincipal=user_arn("alice"), Operations=["CreateGrant"])
+
+# A grant is for what its key can do.
+EVERY = ["DescribeKey", "RetireGrant", "CreateGrant"]
+KINDS = [
+    ({}, ["Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",
+          "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"]),
+    ({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"},
+     ["Decrypt", "Encrypt", "GetPublicKey", "ReEncryptFrom", "ReEncryptTo"]),
+    ({"KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY"}, ["GetPublicKey", "Sign", "Verify"]),
+    ({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}, ["GenerateMac", "VerifyMac"]),
+    ({"KeySpec": "ECC_NIST_P256", "KeyUsage": "KEY_AGREEMENT"}, ["DeriveSharedSecret", "GetPublicKey"]),
+    ({"KeySpec": "ML_KEM_512", "KeyUsage": "ENCAPSULATE_DECAPSULATE"}, ["Decapsulate", "Encapsulate", "GetPublicKey"]),
+]
+for kind, own in KINDS:
+    kind_arn = client.create_key(**kind)["KeyMetadata"]["Arn"]
+    giving = {"KeyId": kind_arn, "GranteePrincipal": user_arn("alice")}
+    client.create_grant(Operations=own + EVERY, **giving)
+    for operation in {one for _, others in KINDS for one in others} - set(own):
+        refused("ValidationException", client.create_grant, says=f"Operation {operation} is not supported",
+                Operations=["DescribeKey", operation], **giving)
+    if kind:
+        refused("ValidationException", client.create_grant, Operations=own,
+                Constraints={"EncryptionContextSubset": paper}, **giving)
 refused("UnsupportedOperationException", client.create_grant, KeyId=key_id, GranteeServicePrincipal="s3.amazonaws.com",
         Operations=["Decrypt"])
 refused("ValidationException", raw.retire_grant, KeyId=arn)

@@ -7,6 +7,7 @@
 use super::Key;
 use super::context::EncryptionContext;
 use super::id::KeyId;
+use super::spec::{KeyType, KeyUsage};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,8 @@ use zeroize::Zeroizing;
 /// Grants of one key. AWS allows 50,000; here they stand in the key's record, which is read whole.
 pub(crate) const MAX_GRANTS: usize = 500;
 
-/// What a grant's constraint on the encryption context is about: the operations that have one.
+/// What a grant's constraint on the encryption context is about: the operations that have one. They
+/// are those of symmetric encryption keys.
 const WITH_CONTEXT: &[&str] = &[
     "Decrypt",
     "Encrypt",
@@ -140,6 +142,25 @@ pub(super) fn retirable_writes(key: KeyId, before: &[Grant], after: &[Grant]) ->
 }
 
 impl Key {
+    /// Whether a grant for this key can name an operation (AWS KMS Developer Guide, "Grant
+    /// operations").
+    pub(crate) fn supports_grant_of(&self, operation: &str) -> bool {
+        let own = match (self.spec.key_type(), self.usage) {
+            (KeyType::Symmetric, _) => WITH_CONTEXT,
+            (_, KeyUsage::EncryptDecrypt) => {
+                &["Decrypt", "Encrypt", "GetPublicKey", "ReEncryptFrom", "ReEncryptTo"]
+            }
+            (_, KeyUsage::SignVerify) => &["GetPublicKey", "Sign", "Verify"],
+            (_, KeyUsage::GenerateVerifyMac) => &["GenerateMac", "VerifyMac"],
+            (_, KeyUsage::KeyAgreement) => &["DeriveSharedSecret", "GetPublicKey"],
+            (_, KeyUsage::EncapsulateDecapsulate) => {
+                &["Decapsulate", "Encapsulate", "GetPublicKey"]
+            }
+        };
+        own.contains(&operation)
+            || ["CreateGrant", "DescribeKey", "RetireGrant"].contains(&operation)
+    }
+
     pub(crate) fn grant(&self, id: &str) -> Option<&Grant> {
         self.grants.iter().find(|grant| grant.id == id)
     }

@@ -4,9 +4,12 @@ pub(crate) mod aliases;
 pub(crate) mod arn;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
+mod ed25519;
 pub(crate) mod grants;
 pub(crate) mod id;
 pub(crate) mod material;
+mod ml_dsa;
+pub(crate) mod ml_kem;
 pub(crate) mod modules;
 pub(crate) mod multi_region;
 pub(crate) mod pair;
@@ -32,6 +35,8 @@ use state::KeyState;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 /// A KMS key with its material, as it stands in its sealed record. A clone shares the secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,9 +1,12 @@
-//! Key pairs: made, read from PKCS #8, and used. All primitives are AWS-LC's.
+//! Key pairs: made, read from PKCS #8, and used. The primitives are AWS-LC's, but for the few that
+//! [`super::ed25519`], [`super::ml_dsa`] and [`super::ml_kem`] name.
 
-use super::signing::SigningAlgorithm;
+use super::ed25519::{self, EdwardsPair};
+use super::ml_dsa::{self, MlDsaPair};
+use super::ml_kem::{self, Encapsulated, MlKemPair};
+use super::signing::{Scheme, Signable, SigningAlgorithm};
 use super::spec::{KeySpec, KeyUsage};
 use aws_lc_rs::agreement;
-use aws_lc_rs::digest::Digest;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rsa::{
@@ -25,10 +28,23 @@ pub(crate) struct KeyPair {
 }
 
 enum Private {
-    Decrypting { private: OaepPrivateDecryptingKey, public: OaepPublicEncryptingKey },
+    Decrypting {
+        private: OaepPrivateDecryptingKey,
+        public: OaepPublicEncryptingKey,
+    },
     RsaSigning(rsa::KeyPair),
-    EcdsaSigning { pair: EcdsaKeyPair, verifying: &'static EcdsaVerificationAlgorithm },
-    Agreeing(agreement::PrivateKey),
+    EcdsaSigning {
+        pair: EcdsaKeyPair,
+        verifying: &'static EcdsaVerificationAlgorithm,
+    },
+    Ed25519(EdwardsPair),
+    MlDsa(MlDsaPair),
+    /// With how many bytes of its SubjectPublicKeyInfo stand before the coordinates.
+    Agreeing {
+        private: agreement::PrivateKey,
+        header: usize,
+    },
+    Encapsulating(MlKemPair),
 }
 
 /// Why a key pair was not made, not read or not used.
@@ -56,12 +72,19 @@ impl From<KeyRejected> for PairError {
 
 /// The private key of a new key pair as PKCS #8. RSA takes from tenths of a second to seconds.
 pub(crate) fn generate(spec: KeySpec) -> Result<Zeroizing<Vec<u8>>, PairError> {
-    let pkcs8 = match rsa_size(spec) {
-        Some(size) => {
+    let pkcs8 = match (rsa_size(spec), spec) {
+        (Some(size), _) => {
             let private = PrivateDecryptingKey::generate(size)?;
             AsDer::<Pkcs8V1Der<'_>>::as_der(&private)?.as_ref().to_vec()
         }
-        None => {
+        (_, KeySpec::EccNistEdwards25519) => return ed25519::generate(),
+        (_, KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87) => {
+            return ml_dsa::generate(spec);
+        }
+        (_, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024) => {
+            return ml_kem::generate(spec);
+        }
+        _ => {
             let (signing, _) = ecdsa(spec)?;
             EcdsaKeyPair::generate(signing)?.to_pkcs8v1()?.as_ref().to_vec()
         }
@@ -76,23 +99,41 @@ impl KeyPair {
         usage: KeyUsage,
         pkcs8: &[u8],
     ) -> Result<Self, PairError> {
+        if !is_whole(pkcs8) {
+            return Err(PairError::Failed);
+        }
         let private = match (usage, rsa_size(spec)) {
-            (KeyUsage::EncryptDecrypt, Some(_)) => {
+            (KeyUsage::EncryptDecrypt, Some(size)) => {
                 let key = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
+                expect_size(size, key.key_size_bytes())?;
                 let public = OaepPublicEncryptingKey::new(key.public_key())?;
                 Private::Decrypting { private: OaepPrivateDecryptingKey::new(key)?, public }
             }
-            (KeyUsage::SignVerify, Some(_)) => {
-                Private::RsaSigning(rsa::KeyPair::from_pkcs8(pkcs8)?)
+            (KeyUsage::SignVerify, Some(size)) => {
+                let pair = rsa::KeyPair::from_pkcs8(pkcs8)?;
+                expect_size(size, pair.public_modulus_len())?;
+                Private::RsaSigning(pair)
             }
-            (KeyUsage::SignVerify, None) => {
-                let (signing, verifying) = ecdsa(spec)?;
-                let pair = EcdsaKeyPair::from_pkcs8(signing, pkcs8)?;
-                Private::EcdsaSigning { pair, verifying }
-            }
+            (KeyUsage::SignVerify, None) => match spec {
+                KeySpec::EccNistEdwards25519 => Private::Ed25519(EdwardsPair::from_pkcs8(pkcs8)?),
+                KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => {
+                    Private::MlDsa(MlDsaPair::from_pkcs8(spec, pkcs8)?)
+                }
+                _ => {
+                    let (signing, verifying) = ecdsa(spec)?;
+                    let pair = EcdsaKeyPair::from_pkcs8(signing, pkcs8)?;
+                    Private::EcdsaSigning { pair, verifying }
+                }
+            },
             (KeyUsage::KeyAgreement, None) => {
-                let algorithm = ecdh(spec)?;
-                Private::Agreeing(agreement::PrivateKey::from_private_key_der(algorithm, pkcs8)?)
+                let private = agreement::PrivateKey::from_private_key_der(ecdh(spec)?, pkcs8)?;
+                // An uncompressed point: 0x04 and the coordinates.
+                let coordinates = private.compute_public_key()?.as_ref().len().saturating_sub(1);
+                let length = public_key(spec, pkcs8)?.len();
+                Private::Agreeing { private, header: length.saturating_sub(coordinates) }
+            }
+            (KeyUsage::EncapsulateDecapsulate, None) => {
+                Private::Encapsulating(MlKemPair::from_pkcs8(spec, pkcs8)?)
             }
             _ => return Err(PairError::OtherKind),
         };
@@ -102,17 +143,27 @@ impl KeyPair {
     pub(crate) fn sign(
         &self,
         algorithm: &SigningAlgorithm,
-        digest: &Digest,
+        signed: &Signable,
     ) -> Result<Vec<u8>, PairError> {
-        match (&self.private, algorithm.rsa) {
-            (Private::RsaSigning(pair), Some((encoding, _))) => {
+        match (&self.private, &algorithm.scheme, signed) {
+            (Private::RsaSigning(pair), Scheme::Rsa { encoding, .. }, Signable::Digest(digest)) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign_digest(encoding, digest, &mut signature)?;
+                pair.sign_digest(*encoding, digest, &mut signature)?;
                 Ok(signature)
             }
-            (Private::EcdsaSigning { pair, .. }, None) => {
-                Ok(pair.sign_digest(digest)?.as_ref().to_vec())
+            (
+                Private::EcdsaSigning { pair, .. },
+                Scheme::Ecdsa { .. },
+                Signable::Digest(digest),
+            ) => Ok(pair.sign_digest(digest)?.as_ref().to_vec()),
+            (Private::Ed25519(pair), Scheme::Ed25519, Signable::Message(message)) => {
+                pair.sign(message)
             }
+            (Private::Ed25519(pair), Scheme::Ed25519ph, Signable::Message(message)) => {
+                pair.sign_prehashed(message)
+            }
+            (Private::MlDsa(pair), Scheme::MlDsa, Signable::Message(message)) => pair.sign(message),
+            (Private::MlDsa(pair), Scheme::MlDsa, Signable::Mu(mu)) => pair.sign_mu(mu),
             _ => Err(PairError::OtherKind),
         }
     }
@@ -120,17 +171,37 @@ impl KeyPair {
     pub(crate) fn verify(
         &self,
         algorithm: &SigningAlgorithm,
-        digest: &Digest,
+        signed: &Signable,
         signature: &[u8],
     ) -> Result<(), PairError> {
-        match (&self.private, algorithm.rsa) {
-            (Private::RsaSigning(pair), Some((_, parameters))) => {
-                let public = UnparsedPublicKey::new(parameters, pair.public_key().as_ref());
+        match (&self.private, &algorithm.scheme, signed) {
+            (
+                Private::RsaSigning(pair),
+                Scheme::Rsa { parameters, .. },
+                Signable::Digest(digest),
+            ) => {
+                let public = UnparsedPublicKey::new(*parameters, pair.public_key().as_ref());
                 Ok(public.verify_digest(digest, signature)?)
             }
-            (Private::EcdsaSigning { pair, verifying }, None) => {
+            (
+                Private::EcdsaSigning { pair, verifying },
+                Scheme::Ecdsa { .. },
+                Signable::Digest(digest),
+            ) => {
                 let public = UnparsedPublicKey::new(*verifying, pair.public_key().as_ref());
                 Ok(public.verify_digest(digest, signature)?)
+            }
+            (Private::Ed25519(pair), Scheme::Ed25519, Signable::Message(message)) => {
+                pair.verify(message, signature)
+            }
+            (Private::Ed25519(pair), Scheme::Ed25519ph, Signable::Message(message)) => {
+                pair.verify_prehashed(message, signature)
+            }
+            (Private::MlDsa(pair), Scheme::MlDsa, Signable::Message(message)) => {
+                pair.verify(message, signature)
+            }
+            (Private::MlDsa(pair), Scheme::MlDsa, Signable::Mu(mu)) => {
+                pair.verify_mu(mu, signature)
             }
             _ => Err(PairError::OtherKind),
         }
@@ -166,9 +237,17 @@ impl KeyPair {
         Ok(Zeroizing::new(plaintext.to_vec()))
     }
 
-    /// ECDH (SP 800-56A §5.7.1.2) with the holder of `peer`, a DER SubjectPublicKeyInfo.
+    /// ECDH (SP 800-56A §5.7.1.2) with the holder of `peer`, a DER SubjectPublicKeyInfo of the same
+    /// named curve with an uncompressed point, as AWS KMS gives them; nothing else is taken, though
+    /// AWS-LC would read more.
     pub(crate) fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, PairError> {
-        let Private::Agreeing(private) = &self.private else { return Err(PairError::OtherKind) };
+        let Private::Agreeing { private, header } = &self.private else {
+            return Err(PairError::OtherKind);
+        };
+        let own = self.public_key.as_slice();
+        if peer.len() != own.len() || peer.get(..*header) != own.get(..*header) {
+            return Err(PairError::Failed);
+        }
         let peer = agreement::UnparsedPublicKey::new(private.algorithm(), peer);
         let peer = agreement::ParsedPublicKey::try_from(peer)?;
         if peer.format() != agreement::ParsedPublicKeyFormat::X509 {
@@ -177,15 +256,63 @@ impl KeyPair {
         let copy = |secret: &[u8]| Ok(Zeroizing::new(secret.to_vec()));
         agreement::agree(private, peer, PairError::Failed, copy)
     }
+
+    /// ML-KEM.Encaps (FIPS 203 §7.2) to this key.
+    pub(crate) fn encapsulate(&self) -> Result<Encapsulated, PairError> {
+        match &self.private {
+            Private::Encapsulating(pair) => pair.encapsulate(),
+            _ => Err(PairError::OtherKind),
+        }
+    }
+
+    /// How long the ciphertexts of ML-KEM are with this key.
+    pub(crate) fn encapsulated_length(&self) -> Option<usize> {
+        match &self.private {
+            Private::Encapsulating(pair) => Some(pair.ciphertext_length()),
+            _ => None,
+        }
+    }
+
+    /// ML-KEM.Decaps (FIPS 203 §7.3): fails on a ciphertext of another length, and on nothing else.
+    pub(crate) fn decapsulate(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>, PairError> {
+        match &self.private {
+            Private::Encapsulating(pair) => pair.decapsulate(ciphertext),
+            _ => Err(PairError::OtherKind),
+        }
+    }
 }
 
 /// The DER SubjectPublicKeyInfo of a private key in PKCS #8.
 pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairError> {
-    let der: PublicKeyX509Der<'_> = match rsa_size(spec) {
-        Some(_) => PrivateDecryptingKey::from_pkcs8(pkcs8)?.public_key().as_der()?,
-        None => EcdsaKeyPair::from_pkcs8(ecdsa(spec)?.0, pkcs8)?.public_key().as_der()?,
+    let der: PublicKeyX509Der<'_> = match (rsa_size(spec), spec) {
+        (Some(_), _) => PrivateDecryptingKey::from_pkcs8(pkcs8)?.public_key().as_der()?,
+        (_, KeySpec::EccNistEdwards25519) => return EdwardsPair::from_pkcs8(pkcs8)?.public_key(),
+        (_, KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87) => {
+            return MlDsaPair::from_pkcs8(spec, pkcs8)?.public_key();
+        }
+        (_, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024) => {
+            return MlKemPair::from_pkcs8(spec, pkcs8)?.public_key();
+        }
+        _ => EcdsaKeyPair::from_pkcs8(ecdsa(spec)?.0, pkcs8)?.public_key().as_der()?,
     };
     Ok(der.as_ref().to_vec())
+}
+
+/// Whether it is one DER sequence and nothing behind it, which AWS-LC does not look at.
+fn is_whole(der: &[u8]) -> bool {
+    match der {
+        [0x30, 0x82, high, low, rest @ ..] => {
+            rest.len() == usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        [0x30, 0x81, length, rest @ ..] | [0x30, length @ ..=0x7f, rest @ ..] => {
+            rest.len() == usize::from(*length)
+        }
+        _ => false,
+    }
+}
+
+fn expect_size(wanted: KeySize, bytes: usize) -> Result<(), PairError> {
+    if bytes == wanted.len() { Ok(()) } else { Err(PairError::OtherKind) }
 }
 
 fn rsa_size(spec: KeySpec) -> Option<KeySize> {

@@ -18,6 +18,13 @@ pub(crate) enum KeySpec {
     EccNistP384,
     EccNistP521,
     EccSecgP256k1,
+    EccNistEdwards25519,
+    MlDsa44,
+    MlDsa65,
+    MlDsa87,
+    MlKem512,
+    MlKem768,
+    MlKem1024,
 }
 
 /// AWS KMS `KeyUsage`.
@@ -27,6 +34,7 @@ pub(crate) enum KeyUsage {
     SignVerify,
     GenerateVerifyMac,
     KeyAgreement,
+    EncapsulateDecapsulate,
 }
 
 /// What AWS calls the type of a key.
@@ -48,9 +56,11 @@ const RSA_SIGNING: &[&str] = &[
     "RSASSA_PSS_SHA_384",
     "RSASSA_PSS_SHA_512",
 ];
+/// `EncapsulationAlgorithm` of ML-KEM keys.
+pub(crate) const ML_KEM: &str = "ML_KEM";
 
 impl KeySpec {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::SymmetricDefault,
         Self::Hmac224,
         Self::Hmac256,
@@ -63,6 +73,13 @@ impl KeySpec {
         Self::EccNistP384,
         Self::EccNistP521,
         Self::EccSecgP256k1,
+        Self::EccNistEdwards25519,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+        Self::MlKem512,
+        Self::MlKem768,
+        Self::MlKem1024,
     ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -83,6 +100,13 @@ impl KeySpec {
             Self::EccNistP384 => "ECC_NIST_P384",
             Self::EccNistP521 => "ECC_NIST_P521",
             Self::EccSecgP256k1 => "ECC_SECG_P256K1",
+            Self::EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+            Self::MlDsa44 => "ML_DSA_44",
+            Self::MlDsa65 => "ML_DSA_65",
+            Self::MlDsa87 => "ML_DSA_87",
+            Self::MlKem512 => "ML_KEM_512",
+            Self::MlKem768 => "ML_KEM_768",
+            Self::MlKem1024 => "ML_KEM_1024",
         }
     }
 
@@ -96,7 +120,9 @@ impl KeySpec {
 
     /// The algorithms of a key of this spec and usage; none where the two do not go together.
     pub(crate) fn algorithms(self, usage: KeyUsage) -> &'static [&'static str] {
-        use KeyUsage::{EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
+        use KeyUsage::{
+            EncapsulateDecapsulate, EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify,
+        };
         match (self, usage) {
             (Self::SymmetricDefault, EncryptDecrypt) => &[SYMMETRIC_DEFAULT],
             (Self::Hmac224, GenerateVerifyMac) => &["HMAC_SHA_224"],
@@ -108,15 +134,25 @@ impl KeySpec {
             (Self::EccNistP256 | Self::EccSecgP256k1, SignVerify) => &["ECDSA_SHA_256"],
             (Self::EccNistP384, SignVerify) => &["ECDSA_SHA_384"],
             (Self::EccNistP521, SignVerify) => &["ECDSA_SHA_512"],
+            (Self::EccNistEdwards25519, SignVerify) => &["ED25519_PH_SHA_512", "ED25519_SHA_512"],
+            (Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87, SignVerify) => &["ML_DSA_SHAKE_256"],
             (Self::EccNistP256 | Self::EccNistP384 | Self::EccNistP521, KeyAgreement) => &["ECDH"],
+            (Self::MlKem512 | Self::MlKem768 | Self::MlKem1024, EncapsulateDecapsulate) => {
+                &[ML_KEM]
+            }
             _ => &[],
         }
     }
 }
 
 impl KeyUsage {
-    const ALL: [Self; 4] =
-        [Self::EncryptDecrypt, Self::SignVerify, Self::GenerateVerifyMac, Self::KeyAgreement];
+    const ALL: [Self; 5] = [
+        Self::EncryptDecrypt,
+        Self::SignVerify,
+        Self::GenerateVerifyMac,
+        Self::KeyAgreement,
+        Self::EncapsulateDecapsulate,
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|usage| usage.name() == name)
@@ -128,6 +164,7 @@ impl KeyUsage {
             Self::SignVerify => "SIGN_VERIFY",
             Self::GenerateVerifyMac => "GENERATE_VERIFY_MAC",
             Self::KeyAgreement => "KEY_AGREEMENT",
+            Self::EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
         }
     }
 
@@ -138,6 +175,7 @@ impl KeyUsage {
             Self::SignVerify => "SigningAlgorithms",
             Self::GenerateVerifyMac => "MacAlgorithms",
             Self::KeyAgreement => "KeyAgreementAlgorithms",
+            Self::EncapsulateDecapsulate => "EncapsulationAlgorithms",
         }
     }
 }

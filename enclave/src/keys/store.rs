@@ -21,7 +21,8 @@ use thiserror::Error;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-/// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state.
+/// Opened keys kept in memory: a few hundred bytes each, and as much for the policy's state; an
+/// asymmetric one up to ten kilobytes (ML-DSA-87).
 const CACHED_KEYS: usize = 10_000;
 /// Of a key that is kept in memory; a grant has up to about a KiB.
 const CACHED_GRANTS: usize = 20;

@@ -11,6 +11,7 @@ use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::grants::{Constraint, Grant, GrantTerms, MAX_GRANTS};
 use crate::keys::id::KeyId;
+use crate::keys::spec::KeyType;
 use crate::secret::fill_random;
 use crate::service::Service;
 use base64::Engine as _;
@@ -134,6 +135,9 @@ impl Input for CreateGrant {
         if length > MAX_CONSTRAINT {
             return refuse("The encryption context of the grant constraint is too long.");
         }
+        if self.operations == ["CreateGrant"] {
+            return refuse("Grants must not contain only the CreateGrant operation.");
+        }
         let Some(grantee) = &self.grantee else {
             return refuse("GranteePrincipal must be specified.");
         };
@@ -157,9 +161,21 @@ impl Input for CreateGrant {
             .optional("RetiringPrincipal", self.retiring.as_ref())
     }
 
-    /// Who was let by a grant gives no more than they have.
+    /// A grant is for what its key can do, and who was let by a grant gives no more than they have.
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
         let terms = self.terms()?;
+        let key = &permit.key()?.key;
+        if let Some(other) = self.operations.iter().find(|one| !key.supports_grant_of(one)) {
+            let (spec, usage) = (key.spec.name(), key.usage.name());
+            return Err(ApiError::Validation(format!(
+                "Operation {other} is not supported by a key of spec {spec} and usage {usage}."
+            )));
+        }
+        if terms.constraint.is_some() && key.spec.key_type() != KeyType::Symmetric {
+            return Err(ApiError::Validation(
+                "An encryption context grant constraint needs a symmetric encryption key.".into(),
+            ));
+        }
         match permit.granted() {
             Some(grants) if !grants.iter().any(|grant| grant.may_give(&terms)) => {
                 Err(permit.refusal())

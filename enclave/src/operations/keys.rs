@@ -167,8 +167,8 @@ impl Input for CreateKey {
         }
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
-                "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
-                 HMAC, RSA and ECC keys with origin AWS_KMS"
+                "{what} {value} is not supported by this version of Sekisho; it makes keys of \
+                 every spec but SM2, with origin AWS_KMS"
             )))
         };
         if self.two_specs {

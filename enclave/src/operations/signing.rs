@@ -3,16 +3,15 @@
 use super::{Input, KEY_ID, MAX_CIPHERTEXT, MAX_PLAINTEXT, suits};
 use crate::api::{ApiError, Facts, Fields, Options, Subject};
 use crate::authorize::Permit;
-use crate::keys::signing::{SigningAlgorithm, WrongLength};
+use crate::keys::signing::{MessageType, Signable, SigningAlgorithm, Unfit};
 use crate::keys::spec::{KeyType, KeyUsage};
 use crate::service::Service;
-use aws_lc_rs::digest::Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-/// `SigningAlgorithmSpec` and `MessageType` of AWS's service model.
+/// `SigningAlgorithmSpec` of AWS's service model.
 const ALGORITHMS: &[&str] = &[
     "RSASSA_PSS_SHA_256",
     "RSASSA_PSS_SHA_384",
@@ -28,14 +27,13 @@ const ALGORITHMS: &[&str] = &[
     "ED25519_SHA_512",
     "ED25519_PH_SHA_512",
 ];
-const MESSAGE_TYPES: &[&str] = &["RAW", "DIGEST", "EXTERNAL_MU"];
 const ALGORITHM: &str = "SigningAlgorithm";
 
 /// What both operations ask for.
 struct Signed {
     key_id: String,
     message: Zeroizing<Vec<u8>>,
-    message_type: &'static str,
+    message_type: MessageType,
     algorithm: &'static str,
     options: Options,
 }
@@ -43,10 +41,12 @@ struct Signed {
 impl Signed {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let algorithm = fields.choice(ALGORITHM, ALGORITHMS)?;
+        let named = fields.choice("MessageType", &MessageType::ALL.map(MessageType::name))?;
+        let message_type = MessageType::ALL.into_iter().find(|one| Some(one.name()) == named);
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             message: fields.required_sensitive_blob("Message", 1, MAX_PLAINTEXT)?,
-            message_type: fields.choice("MessageType", MESSAGE_TYPES)?.unwrap_or("RAW"),
+            message_type: message_type.unwrap_or(MessageType::Raw),
             algorithm: fields.required(ALGORITHM, algorithm),
             options: fields.options()?,
         })
@@ -55,31 +55,36 @@ impl Signed {
     fn facts(&self) -> Facts<'_> {
         Facts::of(Subject::Named(&self.key_id))
             .options(&self.options)
-            .parameter("MessageType", self.message_type)
+            .parameter("MessageType", self.message_type.name())
             .parameter(ALGORITHM, self.algorithm)
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
         suits(permit, permit.key()?, KeyUsage::SignVerify, self.algorithm)?;
-        // Every message has a digest: it is made once, for the signature.
-        if self.message_type == "RAW" { Ok(()) } else { self.digest().map(|_| ()) }
+        let accepted = self.algorithm()?.accepts(self.message_type, self.message.len());
+        accepted.map_err(|unfit| self.refusal(&unfit))
     }
 
-    /// The algorithm, and the digest of the message or the one that the message is.
-    fn digest(&self) -> Result<(&'static SigningAlgorithm, Digest), ApiError> {
-        let algorithm = SigningAlgorithm::named(self.algorithm).ok_or(ApiError::Internal)?;
-        if self.message_type == "EXTERNAL_MU" {
-            return Err(ApiError::Validation(format!(
-                "MessageType EXTERNAL_MU is not compatible with algorithm {}.",
-                self.algorithm
-            )));
-        }
-        let digest = algorithm.digest(&self.message, self.message_type == "DIGEST");
-        let digest = digest.map_err(|WrongLength| {
-            let name = self.algorithm;
-            ApiError::Validation(format!("Digest is invalid length for algorithm {name}."))
-        })?;
-        Ok((algorithm, digest))
+    fn algorithm(&self) -> Result<&'static SigningAlgorithm, ApiError> {
+        SigningAlgorithm::named(self.algorithm).ok_or(ApiError::Internal)
+    }
+
+    /// The algorithm, and what it signs.
+    fn signable(mut self) -> Result<(&'static SigningAlgorithm, Signable), ApiError> {
+        let (algorithm, message) = (self.algorithm()?, std::mem::take(&mut self.message));
+        let signable = algorithm.signable(self.message_type, message);
+        Ok((algorithm, signable.map_err(|unfit| self.refusal(&unfit))?))
+    }
+
+    fn refusal(&self, unfit: &Unfit) -> ApiError {
+        let algorithm = self.algorithm;
+        ApiError::Validation(match unfit {
+            Unfit::MessageType => {
+                let named = self.message_type.name();
+                format!("MessageType {named} is not compatible with algorithm {algorithm}.")
+            }
+            Unfit::Length => format!("Digest is invalid length for algorithm {algorithm}."),
+        })
     }
 }
 
@@ -101,9 +106,9 @@ impl Input for Sign {
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let (algorithm, digest) = self.asked.digest()?;
+        let (algorithm, signed) = self.asked.signable()?;
         let held = permit.key()?.clone();
-        let sign = move || held.pair.as_ref().map(|pair| pair.sign(algorithm, &digest));
+        let sign = move || held.pair.as_ref().map(|pair| pair.sign(algorithm, &signed));
         let signature = service.computing.using.run(sign).await?.ok_or(ApiError::Internal)?;
         let signature = signature.map_err(|_| ApiError::Internal)?;
         Ok(json!({
@@ -134,10 +139,10 @@ impl Input for Verify {
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let (algorithm, digest) = self.asked.digest()?;
+        let (algorithm, signed) = self.asked.signable()?;
         let (held, signature) = (permit.key()?.clone(), self.signature);
         let verify = move || {
-            held.pair.as_ref().map(|pair| pair.verify(algorithm, &digest, &signature).is_ok())
+            held.pair.as_ref().map(|pair| pair.verify(algorithm, &signed, &signature).is_ok())
         };
         match service.computing.using.run(verify).await? {
             Some(true) => Ok(json!({
