@@ -10,6 +10,7 @@ use crate::keys::arn::Place;
 use crate::keys::modules::Modules;
 use crate::keys::policy::{PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
+use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
@@ -143,6 +144,7 @@ pub(crate) async fn unseal(
         ),
         recipients: RecipientVerifier::new(anchors),
         keys,
+        import_tokens: ImportTokens::new(subkeys.import_tokens),
         account_policy,
         audit,
         computing: Computing::default(),

@@ -6,6 +6,7 @@ use crate::credentials::Credentials;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
+use crate::keys::wrapping::ImportTokens;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(crate) struct Service {
     /// Decides about what belongs to no key.
     pub(crate) account_policy: KeyPolicy,
     pub(crate) keys: Arc<KeyStore>,
+    pub(crate) import_tokens: ImportTokens,
     pub(crate) audit: AuditLog,
     pub(crate) computing: Computing,
 }

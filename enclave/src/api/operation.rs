@@ -18,14 +18,15 @@ macro_rules! for_each_operation {
                 Decrypt: Enabled,
                 DeleteAlias: Any,
                 DeleteCustomKeyStore: Any,
+                DeleteImportedKeyMaterial: Any,
                 DeriveSharedSecret: Enabled,
                 DescribeCustomKeyStores: Any,
                 DescribeKey: Any,
-                DisableKey: NotPendingDeletion,
-                DisableKeyRotation: Enabled,
+                DisableKey: NotPending,
+                DisableKeyRotation: EnabledOrPendingImport,
                 DisconnectCustomKeyStore: Any,
-                EnableKey: NotPendingDeletion,
-                EnableKeyRotation: Enabled,
+                EnableKey: NotPending,
+                EnableKeyRotation: EnabledOrPendingImport,
                 Encrypt: Enabled,
                 GenerateDataKey: Enabled,
                 GenerateDataKeyPair: Enabled,
@@ -35,7 +36,9 @@ macro_rules! for_each_operation {
                 GenerateRandom: Any,
                 GetKeyPolicy: Any,
                 GetKeyRotationStatus: Any,
-                GetPublicKey: NotPendingDeletion,
+                GetParametersForImport: Any,
+                GetPublicKey: NotPending,
+                ImportKeyMaterial: Any,
                 ListAliases: Any,
                 ListGrants: Any,
                 ListKeyPolicies: Any,
@@ -122,9 +125,14 @@ for_each_operation!(declare);
 /// A row of AWS's table of key states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NeededState {
+    /// What more an operation needs it says itself.
     Any,
     NotPendingDeletion,
+    /// Neither deletion nor import.
+    NotPending,
     Enabled,
+    /// What is pending import is refused for its origin, and not for its state.
+    EnabledOrPendingImport,
     PendingDeletion,
 }
 

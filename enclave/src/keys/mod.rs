@@ -2,9 +2,11 @@
 
 pub(crate) mod aliases;
 pub(crate) mod arn;
+mod ber;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod grants;
+pub(crate) mod import;
 pub(crate) mod material;
 pub(crate) mod modules;
 pub(crate) mod pair;
@@ -16,8 +18,10 @@ pub(crate) mod signing;
 pub(crate) mod spec;
 pub(crate) mod state;
 pub(crate) mod store;
+pub(crate) mod wrapping;
 
 use grants::Grant;
+use import::{Import, Origin};
 use material::{KeyMaterial, MaterialId};
 use private::PrivateMaterial;
 use rotation::Rotation;
@@ -39,6 +43,8 @@ pub(crate) struct Key {
     pub(crate) spec: KeySpec,
     pub(crate) usage: KeyUsage,
     pub(crate) state: KeyState,
+    #[serde(default, skip_serializing_if = "Origin::is_default")]
+    pub(crate) origin: Origin,
     /// By name.
     pub(crate) tags: Vec<(String, String)>,
     /// Of a symmetric encryption key, oldest first; the last one encrypts.
@@ -46,6 +52,12 @@ pub(crate) struct Key {
     /// What an HMAC key or an asymmetric key has in place of `materials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     private: Option<PrivateMaterial>,
+    /// Of `private`, where it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    import: Option<Import>,
+    /// Imported material that encrypts from the next rotation on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<KeyMaterial>,
     /// Automatic rotation, where it is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
@@ -70,9 +82,12 @@ impl Key {
             spec: KeySpec::SymmetricDefault,
             usage: KeyUsage::EncryptDecrypt,
             state: KeyState::Enabled,
+            origin: Origin::AwsKms,
             tags,
             materials: vec![material],
             private: None,
+            import: None,
+            pending: None,
             rotation: None,
             grants: Vec::new(),
         }
@@ -120,10 +135,11 @@ impl Key {
 
     /// When something is to be done with the key that nobody asks for; milliseconds since 1970.
     pub(crate) fn due(&self) -> Option<u64> {
-        match self.state {
+        let by_state = match self.state {
             KeyState::PendingDeletion { deletion } => Some(deletion),
             KeyState::Enabled => self.rotation.map(|rotation| rotation.next),
-            KeyState::Disabled => None,
-        }
+            KeyState::Disabled | KeyState::PendingImport => None,
+        };
+        by_state.into_iter().chain(self.next_expiry()).min()
     }
 }

@@ -179,10 +179,16 @@ impl KeyPair {
     }
 }
 
-/// The DER SubjectPublicKeyInfo of a private key in PKCS #8.
+/// The DER SubjectPublicKeyInfo of a private key in PKCS #8, if it is one of this spec.
 pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairError> {
     let der: PublicKeyX509Der<'_> = match rsa_size(spec) {
-        Some(_) => PrivateDecryptingKey::from_pkcs8(pkcs8)?.public_key().as_der()?,
+        Some(size) => {
+            let private = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
+            if private.key_size_bytes() != size.len() {
+                return Err(PairError::OtherKind);
+            }
+            private.public_key().as_der()?
+        }
         None => EcdsaKeyPair::from_pkcs8(ecdsa(spec)?.0, pkcs8)?.public_key().as_der()?,
     };
     Ok(der.as_ref().to_vec())

@@ -1,5 +1,5 @@
 //! What time does to keys: a key whose pending window is over is deleted, one whose rotation period
-//! is over gets new material.
+//! is over gets new material, one whose imported material expires loses it.
 //!
 //! For each key that waits for a time the journal has a record named by this time, written in the
 //! same entry as the key. What is next is therefore known from the journal's index, after a restart
@@ -22,6 +22,7 @@ const ATTEMPTS: usize = 100;
 pub(crate) enum Done {
     Deleted { arn: String },
     Rotated { arn: String },
+    Expired { arn: String },
 }
 
 impl KeyStore {
@@ -63,7 +64,7 @@ impl KeyStore {
         let held = held.ok_or(StoreFault::Inconsistent)?;
         let (writes, done) = due(&held, now)?;
         writer.commit(writes).await?;
-        if matches!(done, Done::Deleted { .. }) {
+        if !matches!(done, Done::Rotated { .. }) {
             self.forget(id);
         }
         Ok(Some(done))
@@ -84,8 +85,9 @@ impl KeyStore {
 
 /// What time does to a key.
 fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
+    let expires = held.key.next_expiry().is_some_and(|expiry| expiry <= now);
     match held.key.state {
-        KeyState::PendingDeletion { .. } => {
+        KeyState::PendingDeletion { deletion } if deletion <= now => {
             let gone = |id| Write { id, plaintext: None };
             let aliases = held.aliases.iter().cloned().map(RecordId::Alias);
             let of_key = held.key.due().map(|time| RecordId::Due { time, key: held.key.id });
@@ -94,15 +96,26 @@ fn due(held: &HeldKey, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
             writes.extend(retirable_writes(held.key.id, &held.key.grants, &[]));
             Ok((writes, Done::Deleted { arn: held.arn.clone() }))
         }
+        _ if expires => {
+            let mut key = held.key.clone();
+            key.expire(now);
+            Ok((changed(held, &key)?, Done::Expired { arn: held.arn.clone() }))
+        }
         KeyState::Enabled => {
             let mut key = held.key.clone();
             key.rotate_automatically(now)?;
-            let mut writes = due_writes(&held.key, &key);
-            writes.push(key_write(&key, &held.policy, &held.aliases)?);
-            Ok((writes, Done::Rotated { arn: held.arn.clone() }))
+            Ok((changed(held, &key)?, Done::Rotated { arn: held.arn.clone() }))
         }
-        KeyState::Disabled => Err(StoreFault::Inconsistent),
+        KeyState::Disabled | KeyState::PendingImport | KeyState::PendingDeletion { .. } => {
+            Err(StoreFault::Inconsistent)
+        }
     }
+}
+
+fn changed(held: &HeldKey, key: &Key) -> Result<Vec<Write>, StoreFault> {
+    let mut writes = due_writes(&held.key, key);
+    writes.push(key_write(key, &held.policy, &held.aliases)?);
+    Ok(writes)
 }
 
 /// What a change of a key changes of the times that something is due.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum KeyState {
     Enabled,
     Disabled,
+    /// Material that was imported or is to be imported is not there.
+    PendingImport,
     PendingDeletion {
         /// From then on it is gone; milliseconds since 1970.
         deletion: u64,
@@ -19,26 +21,29 @@ impl KeyState {
         match self {
             Self::Enabled => "Enabled",
             Self::Disabled => "Disabled",
+            Self::PendingImport => "PendingImport",
             Self::PendingDeletion { .. } => "PendingDeletion",
         }
     }
 
     /// Refuses what the state forbids, in AWS's words.
     pub(crate) fn check(self, needed: NeededState, arn: &str) -> Result<(), ApiError> {
+        use NeededState::{
+            Any, Enabled, EnabledOrPendingImport, NotPending, NotPendingDeletion, PendingDeletion,
+        };
         let invalid = |what| Err(ApiError::InvalidState(format!("{arn} is {what}.")));
         match (needed, self) {
-            (NeededState::Any, _)
-            | (NeededState::Enabled, Self::Enabled)
-            | (NeededState::NotPendingDeletion, Self::Enabled | Self::Disabled)
-            | (NeededState::PendingDeletion, Self::PendingDeletion { .. }) => Ok(()),
-            (NeededState::Enabled, Self::Disabled) => Err(ApiError::Disabled(arn.to_owned())),
-            (NeededState::PendingDeletion, Self::Enabled | Self::Disabled) => {
-                invalid("not pending deletion")
+            (Any, _)
+            | (Enabled | EnabledOrPendingImport | NotPending | NotPendingDeletion, Self::Enabled)
+            | (NotPending | NotPendingDeletion, Self::Disabled)
+            | (EnabledOrPendingImport | NotPendingDeletion, Self::PendingImport)
+            | (PendingDeletion, Self::PendingDeletion { .. }) => Ok(()),
+            (PendingDeletion, _) => invalid("not pending deletion"),
+            (_, Self::PendingDeletion { .. }) => invalid("pending deletion"),
+            (Enabled | NotPending, Self::PendingImport) => invalid("pending import"),
+            (Enabled | EnabledOrPendingImport, Self::Disabled) => {
+                Err(ApiError::Disabled(arn.to_owned()))
             }
-            (
-                NeededState::Enabled | NeededState::NotPendingDeletion,
-                Self::PendingDeletion { .. },
-            ) => invalid("pending deletion"),
         }
     }
 }
@@ -50,7 +55,10 @@ mod tests {
     #[test]
     fn each_state_forbids_what_awss_table_says() {
         const GONE_SOON: KeyState = KeyState::PendingDeletion { deletion: 7 };
-        use NeededState::{Any, Enabled, NotPendingDeletion, PendingDeletion};
+        const NO_MATERIAL: KeyState = KeyState::PendingImport;
+        use NeededState::{
+            Any, Enabled, EnabledOrPendingImport, NotPending, NotPendingDeletion, PendingDeletion,
+        };
         for (needed, state, code) in [
             (Any, KeyState::Disabled, None),
             (Any, GONE_SOON, None),
@@ -63,6 +71,18 @@ mod tests {
             (PendingDeletion, KeyState::Enabled, Some("KMSInvalidStateException")),
             (PendingDeletion, KeyState::Disabled, Some("KMSInvalidStateException")),
             (PendingDeletion, GONE_SOON, None),
+            (Any, NO_MATERIAL, None),
+            (Enabled, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (NotPendingDeletion, NO_MATERIAL, None),
+            (PendingDeletion, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (NotPending, KeyState::Enabled, None),
+            (NotPending, KeyState::Disabled, None),
+            (NotPending, GONE_SOON, Some("KMSInvalidStateException")),
+            (NotPending, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (EnabledOrPendingImport, KeyState::Enabled, None),
+            (EnabledOrPendingImport, KeyState::Disabled, Some("DisabledException")),
+            (EnabledOrPendingImport, GONE_SOON, Some("KMSInvalidStateException")),
+            (EnabledOrPendingImport, NO_MATERIAL, None),
         ] {
             let error = state.check(needed, "arn").err();
             assert_eq!(error.map(|error| error.code()), code, "{needed:?} {state:?}");

@@ -228,8 +228,8 @@ impl KeyStore {
         cache.insert(held.key.id, (version, held));
     }
 
-    /// Wipes the secrets of a deleted key as soon as nobody uses them any more.
-    pub(super) fn forget(&self, id: Uuid) {
+    /// Wipes the secrets of a key that has lost them as soon as nobody uses them any more.
+    pub(crate) fn forget(&self, id: Uuid) {
         self.cache().remove(&id);
     }
 

@@ -1,5 +1,6 @@
 //! CreateKey, DescribeKey, ListKeys.
 
+use super::imports::expiration;
 use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
 use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
@@ -7,6 +8,7 @@ use crate::api::{AccountResource, ApiError, Facts, Fields, Options, Subject, Tex
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
+use crate::keys::import::Origin;
 use crate::keys::material::KeyMaterial;
 use crate::keys::pair;
 use crate::keys::policy::default_document;
@@ -49,6 +51,8 @@ const KEY_USAGES: &[&str] = &[
     "KEY_AGREEMENT",
     "ENCAPSULATE_DECAPSULATE",
 ];
+/// What AWS imports no material of.
+const NOT_IMPORTED: [&str; 2] = ["ML_DSA_", "ML_KEM_"];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
 pub(crate) struct CreateKey {
@@ -120,7 +124,7 @@ impl Input for CreateKey {
             two_specs: spec.is_some() && old_spec.is_some(),
             spec: spec.or(old_spec).unwrap_or(SYMMETRIC_DEFAULT),
             usage: fields.choice("KeyUsage", KEY_USAGES)?,
-            origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
+            origin: fields.choice("Origin", ORIGINS)?.unwrap_or(Origin::AwsKms.name()),
             multi_region: fields.boolean("MultiRegion")?,
             store,
             external: external.is_some(),
@@ -133,12 +137,16 @@ impl Input for CreateKey {
         let place = &service.keys.place;
         let (spec, usage) = self.kind()?;
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
-        let now = permit.time();
-        let material = KeyMaterial::generate(now)?;
-        let key = Key::symmetric(Uuid::new_v4(), now, self.description, self.tags, material);
-        let key = match private(service, spec).await? {
-            Some(private) => key.with_private(spec, usage, private),
-            None => key,
+        let (id, now) = (Uuid::new_v4(), permit.time());
+        let key = if self.origin == Origin::External.name() {
+            Key::external(id, now, self.description, self.tags, (spec, usage))
+        } else {
+            let material = KeyMaterial::generate(now)?;
+            let key = Key::symmetric(id, now, self.description, self.tags, material);
+            match private(service, spec).await? {
+                Some(private) => key.with_private(spec, usage, private),
+                None => key,
+            }
         };
         let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
         let held = service.keys.create(key, policy).await?;
@@ -153,7 +161,7 @@ impl Input for CreateKey {
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
                 "{what} {value} is not supported by this version of Sekisho; it makes symmetric, \
-                 HMAC, RSA and ECC keys with origin AWS_KMS in one region"
+                 HMAC, RSA and ECC keys with origin AWS_KMS or EXTERNAL in one region"
             )))
         };
         if self.two_specs {
@@ -163,10 +171,17 @@ impl Input for CreateKey {
                     .into(),
             ));
         }
+        let is_external = self.origin == Origin::External.name();
+        if is_external && NOT_IMPORTED.iter().any(|family| self.spec.starts_with(family)) {
+            return Err(ApiError::Validation(format!(
+                "KeySpec {} is not supported for Origin EXTERNAL",
+                self.spec
+            )));
+        }
         if KeySpec::named(self.spec).is_none() {
             return unsupported("KeySpec", self.spec);
         }
-        if self.origin != "AWS_KMS" {
+        if !is_external && self.origin != Origin::AwsKms.name() {
             return unsupported("Origin", self.origin);
         }
         if self.multi_region {
@@ -273,7 +288,7 @@ fn metadata(place: &Place, key: &Key) -> Value {
         "Description": key.description,
         "KeyUsage": key.usage.name(),
         "KeyState": key.state.name(),
-        "Origin": "AWS_KMS",
+        "Origin": key.origin.name(),
         "KeyManager": "CUSTOMER",
         "CustomerMasterKeySpec": key.spec.name(),
         "KeySpec": key.spec.name(),
@@ -282,6 +297,11 @@ fn metadata(place: &Place, key: &Key) -> Value {
     });
     if let (Some(material), Some(members)) = (key.current_material(), metadata.as_object_mut()) {
         members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
+    }
+    if let (true, Some(members)) = (key.origin == Origin::External, metadata.as_object_mut())
+        && !key.lacks_material()
+    {
+        expiration(members, key.valid_to());
     }
     if let (KeyState::PendingDeletion { deletion }, Some(members)) =
         (key.state, metadata.as_object_mut())

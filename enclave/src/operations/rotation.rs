@@ -1,9 +1,11 @@
 //! EnableKeyRotation, DisableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand, ListKeyRotations.
 
+use super::imports::{describe_import, wrong_origin};
 use super::{Input, KEY_ID, change, limit, offset, page_from, seconds};
 use crate::api::{ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
 use crate::keys::Key;
+use crate::keys::import::Origin;
 use crate::keys::material::{KeyMaterial, RotationType};
 use crate::keys::rotation::Rotation;
 use crate::keys::spec::KeyType;
@@ -36,7 +38,7 @@ impl Input for EnableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates(permit)
+        rotates_by_itself(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -59,7 +61,7 @@ impl Input for DisableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates(permit)
+        rotates_by_itself(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -79,6 +81,13 @@ fn rotates(permit: &Permit) -> Result<(), ApiError> {
         held.arn,
         permit.operation().name()
     )))
+}
+
+/// Imported material rotates when somebody imports more of it, and not by time.
+fn rotates_by_itself(permit: &Permit) -> Result<(), ApiError> {
+    rotates(permit)?;
+    let held = permit.key()?;
+    if held.key.origin == Origin::External { Err(wrong_origin(held)) } else { Ok(()) }
 }
 
 async fn set_rotation(
@@ -148,7 +157,13 @@ impl Input for RotateKeyOnDemand {
                      on-demand rotations can be performed for this key: {arn}"
                 )));
             }
-            key.rotate(KeyMaterial::rotated(permit.time(), RotationType::OnDemand)?);
+            if key.origin == Origin::AwsKms {
+                key.rotate(KeyMaterial::rotated(permit.time(), RotationType::OnDemand)?);
+            } else if !key.rotate_to_imported(permit.time()) {
+                return Err(ApiError::InvalidState(format!(
+                    "No available key material pending rotation for the key: {arn}."
+                )));
+            }
             Ok(())
         };
         change(service, &permit, rotate).await?;
@@ -158,7 +173,7 @@ impl Input for RotateKeyOnDemand {
 
 pub(crate) struct ListKeyRotations {
     key_id: String,
-    include: &'static str,
+    include: Option<&'static str>,
     offset: usize,
     limit: usize,
 }
@@ -170,7 +185,7 @@ impl Input for ListKeyRotations {
         let include = fields.choice("IncludeKeyMaterial", &["ALL_KEY_MATERIAL", ROTATIONS_ONLY])?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
-            include: include.unwrap_or(ROTATIONS_ONLY),
+            include,
             offset: offset(fields)?,
             limit: limit(fields, 100, 1000)?,
         })
@@ -181,22 +196,37 @@ impl Input for ListKeyRotations {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        if self.include.is_some() && permit.key()?.key.spec.key_type() != KeyType::Symmetric {
+            return Err(ApiError::Validation(
+                "Input parameter includeKeyMaterial can only be used with symmetric keys.".into(),
+            ));
+        }
         rotates(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let current = held.key.current_material().map(KeyMaterial::id);
-        let materials = held.key.materials().iter();
-        let all = self.include != ROTATIONS_ONLY;
+        let pending = held.key.pending_material();
+        let materials = held.key.materials().iter().chain(pending);
+        let all = self.include.is_some_and(|include| include != ROTATIONS_ONLY);
         let listed = materials.filter(|material| all || material.rotation.is_some());
         Ok(page_from(listed, self.offset, self.limit, "Rotations", |material| {
-            let is_current = Some(material.id()) == current;
+            let state = if Some(material.id()) == current {
+                "CURRENT"
+            } else if pending.is_some_and(|pending| pending.id() == material.id()) {
+                "PENDING_ROTATION"
+            } else {
+                "NON_CURRENT"
+            };
             let mut entry = json!({
                 "KeyId": held.arn,
                 "KeyMaterialId": material.id().to_string(),
-                "KeyMaterialState": if is_current { "CURRENT" } else { "NON_CURRENT" },
+                "KeyMaterialState": state,
             });
+            if let (Some(import), Some(members)) = (&material.import, entry.as_object_mut()) {
+                describe_import(members, import, material.secret().is_some());
+            }
             if let (Some(how), Some(members)) = (material.rotation, entry.as_object_mut()) {
                 members.insert("RotationDate".into(), seconds(material.created));
                 members.insert("RotationType".into(), how.name().into());
