@@ -63,7 +63,7 @@ assert said.startswith("1 validation error detected: Value 'AES_512' at 'keySpec
 # What AWS has and this service has not yet, by name and without pretending.
 for call, arguments in (
     (client.create_key, {"KeySpec": "ML_DSA_44", "KeyUsage": "SIGN_VERIFY"}),
-    (client.create_key, {"Origin": "EXTERNAL"}),
+    (client.create_key, {"Origin": "EXTERNAL_KEY_STORE"}),
 ):
     refused("UnsupportedOperationException", call, **arguments)
 

@@ -70,18 +70,14 @@ def wrap(public_key, material, algorithm="RSAES_OAEP_SHA_256"):
     return oaep(key) + wrapped
 
 
-def import_material(client, key_id, found, material, algorithm="RSAES_OAEP_SHA_256", **more):
-    """Imports into `key_id` with the parameters `found`."""
-    return client.import_key_material(
-        KeyId=key_id, ImportToken=found["ImportToken"],
-        EncryptedKeyMaterial=wrap(found["PublicKey"], material, algorithm), **more,
-    )
-
-
-def importing(client, key_id, found, material, algorithm="RSAES_OAEP_SHA_256", **more):
-    """The arguments of an import, for a client that is to be refused."""
+def importing(key_id, found, material, algorithm="RSAES_OAEP_SHA_256", **more):
+    """The arguments of an import with the parameters `found`."""
     return {"KeyId": key_id, "ImportToken": found["ImportToken"],
             "EncryptedKeyMaterial": wrap(found["PublicKey"], material, algorithm), **more}
+
+
+def import_material(client, *arguments, **more):
+    return client.import_key_material(**importing(*arguments, **more))
 
 
 def seconds_from_now(seconds):

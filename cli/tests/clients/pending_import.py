@@ -1,14 +1,15 @@
 """AWS's table of key states, its column PendingImport: every operation that has a key."""
 
-from importing import FOREVER, create, import_material, key_pair, parameters, secret
-from service import kms, refused, root_arn, statement, policy, user_arn
 import json
+
+from importing import FOREVER, create, import_material, key_pair, parameters, secret
+from service import kms, policy, refused, root_arn, statement, user_arn
 
 client = kms()
 WRAPPING = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
 
 
-def pending(key_id, arn, call, **arguments):
+def pending(arn, call, **arguments):
     refused("KMSInvalidStateException", call, says=f"{arn} is pending import.", **arguments)
 
 
@@ -44,7 +45,7 @@ for lost in (key_id, never):
         (client.enable_key, {"KeyId": lost}),
         (client.rotate_key_on_demand, {"KeyId": lost}),
     ):
-        pending(lost, lost_arn, call, **arguments)
+        pending(lost_arn, call, **arguments)
     for call in (client.enable_key_rotation, client.disable_key_rotation):
         refused("UnsupportedOperationException", call, KeyId=lost,
                 says=f"{lost_arn} origin is EXTERNAL which is not valid for this operation.")
@@ -72,8 +73,8 @@ for lost in (key_id, never):
     client.get_parameters_for_import(KeyId=lost, **WRAPPING)
     assert client.describe_key(KeyId=lost)["KeyMetadata"]["Description"] == "waiting"
 
-pending(key_id, arn, client.decrypt, CiphertextBlob=blob)
-pending(key_id, arn, client.re_encrypt, CiphertextBlob=blob, DestinationKeyId=other)
+pending(arn, client.decrypt, CiphertextBlob=blob)
+pending(arn, client.re_encrypt, CiphertextBlob=blob, DestinationKeyId=other)
 client.revoke_grant(KeyId=key_id, GrantId=given[0]["GrantId"])
 client.retire_grant(KeyId=key_id, GrantId=given[1]["GrantId"])
 assert client.list_grants(KeyId=key_id)["Grants"] == []
@@ -99,19 +100,19 @@ assert client.describe_key(KeyId=key_id)["KeyMetadata"]["KeyState"] == "PendingI
 # Keys of the other kinds.
 hmac = create(client, "HMAC_256", "GENERATE_VERIFY_MAC")
 mac = {"KeyId": hmac["KeyId"], "Message": b"m", "MacAlgorithm": "HMAC_SHA_256"}
-pending(hmac["KeyId"], hmac["Arn"], client.generate_mac, **mac)
-pending(hmac["KeyId"], hmac["Arn"], client.verify_mac, Mac=b"x", **mac)
+pending(hmac["Arn"], client.generate_mac, **mac)
+pending(hmac["Arn"], client.verify_mac, Mac=b"x", **mac)
 rsa = create(client, "RSA_2048", "ENCRYPT_DECRYPT")
 oaep = {"KeyId": rsa["KeyId"], "EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}
-pending(rsa["KeyId"], rsa["Arn"], client.encrypt, Plaintext=b"x", **oaep)
-pending(rsa["KeyId"], rsa["Arn"], client.decrypt, CiphertextBlob=bytes(256), **oaep)
-pending(rsa["KeyId"], rsa["Arn"], client.re_encrypt, CiphertextBlob=bytes(256), SourceKeyId=rsa["KeyId"],
+pending(rsa["Arn"], client.encrypt, Plaintext=b"x", **oaep)
+pending(rsa["Arn"], client.decrypt, CiphertextBlob=bytes(256), **oaep)
+pending(rsa["Arn"], client.re_encrypt, CiphertextBlob=bytes(256), SourceKeyId=rsa["KeyId"],
         SourceEncryptionAlgorithm="RSAES_OAEP_SHA_256", DestinationKeyId=other)
 ecc = create(client, "ECC_NIST_P256", "SIGN_VERIFY")
 signing = {"KeyId": ecc["KeyId"], "Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}
-pending(ecc["KeyId"], ecc["Arn"], client.sign, **signing)
-pending(ecc["KeyId"], ecc["Arn"], client.verify, Signature=b"x", **signing)
-pending(ecc["KeyId"], ecc["Arn"], client.get_public_key, KeyId=ecc["KeyId"])
+pending(ecc["Arn"], client.sign, **signing)
+pending(ecc["Arn"], client.verify, Signature=b"x", **signing)
+pending(ecc["Arn"], client.get_public_key, KeyId=ecc["KeyId"])
 agreeing = create(client, "ECC_NIST_P384", "KEY_AGREEMENT")
-pending(agreeing["KeyId"], agreeing["Arn"], client.derive_shared_secret, KeyId=agreeing["KeyId"],
+pending(agreeing["Arn"], client.derive_shared_secret, KeyId=agreeing["KeyId"],
         KeyAgreementAlgorithm="ECDH", PublicKey=key_pair("ECC_NIST_P384")[1])

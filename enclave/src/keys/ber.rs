@@ -14,10 +14,10 @@ const END_OF_CONTENTS: [u8; 2] = [0, 0];
 /// The bytes are not one element of BER.
 #[derive(Debug, Error)]
 #[error("not BER")]
-pub(super) struct NotBer;
+pub(crate) struct NotBer;
 
 /// One element and nothing behind it. The result is not longer than `ber`.
-pub(super) fn to_der(ber: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBer> {
+pub(crate) fn to_der(ber: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBer> {
     let mut der = buffer(ber);
     let rest = element(ber, &mut der, MAX_DEPTH)?;
     if rest.is_empty() { Ok(der) } else { Err(NotBer) }
@@ -127,6 +127,23 @@ mod tests {
         }
         let long = format!("04820100{}", "ab".repeat(256));
         assert_eq!(der(&long).unwrap(), long);
+    }
+
+    #[test]
+    fn whatever_comes_is_shortened_once() {
+        let ber =
+            hex::decode("308002010030800602555d0500000004058203020109a080020107000000").unwrap();
+        for position in 0..ber.len() {
+            for value in 0..=u8::MAX {
+                let mut changed = ber.clone();
+                changed[position] = value;
+                if let Ok(der) = to_der(&changed) {
+                    assert!(der.len() <= changed.len());
+                    assert_eq!(to_der(&der).unwrap(), der, "{position} {value}");
+                }
+                let _ = to_der(&changed[..position]);
+            }
+        }
     }
 
     #[test]

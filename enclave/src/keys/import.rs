@@ -264,6 +264,9 @@ impl Key {
         match (kind, known) {
             (ImportType::New, Some(_)) => return Err(ImportRefused::Known { id }),
             (ImportType::New, None) => {
+                if let Some(expected) = expected {
+                    return Err(ImportRefused::Unexpected { expected });
+                }
                 if let Some(pending) = self.pending.as_ref().map(KeyMaterial::id) {
                     return Err(ImportRefused::Waiting { id, pending });
                 }

@@ -2,7 +2,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod arn;
-mod ber;
+pub(crate) mod ber;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 pub(crate) mod grants;

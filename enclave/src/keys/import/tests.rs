@@ -46,6 +46,9 @@ fn a_key_waits_for_its_first_material() {
     let existing = Terms { kind: Some(ImportType::Existing), ..Terms::default() };
     let refused = key.import(material(1), existing, 5).unwrap_err();
     assert_eq!(refused, ImportRefused::NothingKnown { id: id(1) });
+    let named = Terms { id: Some(id(1)), ..Terms::default() };
+    let unexpected = Err(ImportRefused::Unexpected { expected: id(1) });
+    assert_eq!(key.import(material(1), named, 5), unexpected);
     assert_eq!(key.delete_imported(None), Ok(None));
     assert_eq!(key.delete_imported(Some(id(1))), Err(NeverImported));
     assert!(!key.rotate_to_imported(5));
