@@ -4,8 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import sys
 import time
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -72,6 +74,12 @@ if sys.argv[1] == "find":
     # A key pair is the one that it was.
     assert client.get_public_key(KeyId=kept["pair"])["PublicKey"] == base64.b64decode(kept["pair_public_key"])
     assert described(kept["deleted"])["KeyState"] == "PendingImport"
+    # What expired did so once, and the audit log has it.
+    log = run(os.environ["SEKISHO"], "audit", "export", "--data-dir", os.environ["SEKISHO_DATA"])
+    expired = [entry["key"] for entry in map(json.loads, log.splitlines())
+               if entry["operation"] == "DeleteExpiredKeyMaterial" and entry["principal"] == "sekisho"]
+    expired = Counter(arn.rsplit("/", 1)[1] for arn in expired)
+    assert expired == {kept["rotated"]: 2, kept["expiring"]: 1}, expired
     sys.exit()
 
 # A symmetric key, from nothing to use.
@@ -266,6 +274,21 @@ assert entry["KeyMaterialState"] == "PENDING_ROTATION" and entry["KeyMaterialId"
 assert described(key_id)["KeyState"] == "Enabled"
 refused("KMSInvalidStateException", client.rotate_key_on_demand, says=none_waits, KeyId=key_id)
 client.delete_imported_key_material(KeyId=key_id, KeyMaterialId=third_id)
+
+# AWS's quota of rotations, and all that was ever encrypted still opens.
+turning = create(client)["KeyId"]
+token = parameters(client, turning)
+import_material(client, turning, token, secret(), **FOREVER)
+blobs = [encrypts(turning)]
+for _ in range(25):
+    import_material(client, turning, token, secret(), **new)
+    client.rotate_key_on_demand(KeyId=turning)
+    blobs.append(encrypts(turning))
+import_material(client, turning, token, secret(), **new)
+refused("LimitExceededException", client.rotate_key_on_demand, says="No more on-demand rotations", KeyId=turning)
+for one in blobs:
+    decrypts(one)
+assert len(listed(turning)) == 27 and len(listed(turning, "ROTATIONS_ONLY")) == 25
 
 # Keys of the other kinds.
 for spec, length, name in (("HMAC_224", 28, "sha224"), ("HMAC_256", 32, "sha256"), ("HMAC_384", 48, "sha384"),
