@@ -291,13 +291,14 @@ for one in blobs:
 assert len(listed(turning)) == 27 and len(listed(turning, "ROTATIONS_ONLY")) == 25
 
 # Keys of the other kinds.
-for spec, length, name in (("HMAC_224", 28, "sha224"), ("HMAC_256", 32, "sha256"), ("HMAC_384", 48, "sha384"),
-                           ("HMAC_512", 64, "sha512")):
+for spec, length, least, name in (("HMAC_224", 28, 28, "sha224"), ("HMAC_256", 32, 32, "sha256"),
+                                  ("HMAC_256", 128, 32, "sha256"), ("HMAC_384", 48, 48, "sha384"),
+                                  ("HMAC_512", 64, 64, "sha512")):
     made = create(client, spec, "GENERATE_VERIFY_MAC")
     assert made["KeyState"] == "PendingImport" and made["MacAlgorithms"] == [spec.replace("_", "_SHA_")]
     token = parameters(client, made["KeyId"], "RSAES_OAEP_SHA_1")
     material = secret(length)
-    for wrong in (material[1:], material + b"0"):
+    for wrong in (material[:least - 1], material + bytes(129 - length)):
         refused("InvalidCiphertextException", client.import_key_material,
                 **importing(made["KeyId"], token, wrong, "RSAES_OAEP_SHA_1", **FOREVER))
     answer = import_material(client, made["KeyId"], token, material, "RSAES_OAEP_SHA_1", **FOREVER)
@@ -348,6 +349,19 @@ for spec, algorithm, wrapping_spec, signing, digest in (
     signature = client.sign(KeyId=pair, Message=b"message", SigningAlgorithm=signing)["Signature"]
     run("openssl", "dgst", f"-{digest}", "-keyform", "DER", "-verify", write("public.der", public_key),
         "-signature", write("signature", signature), write("message", b"message"))
+    if algorithm in DIRECT:
+        # The public point may be compressed, and need not be there.
+        for option in (("-conv_form", "compressed"), ("-no_public",)):
+            pem = run("openssl", "ec", "-inform", "DER", "-in", write("pair.der", private), *option)
+            shorter = run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", write("pair.pem", pem), "-outform", "DER")
+            assert len(shorter) < len(private)
+            import_material(client, pair, token, shorter, algorithm, **FOREVER)
+    elif spec.startswith("ECC"):
+        # A curve has to be named.
+        pem = run("openssl", "ec", "-inform", "DER", "-in", write("pair.der", private), "-param_enc", "explicit")
+        spelled = run("openssl", "pkcs8", "-topk8", "-nocrypt", "-in", write("pair.pem", pem), "-outform", "DER")
+        refused("InvalidCiphertextException", client.import_key_material,
+                **importing(pair, token, spelled, algorithm, **FOREVER))
     # Again, now in BER.
     header = 2 + (private[1] & 0x7f if private[1] & 0x80 else 0)
     import_material(client, pair, token, b"\x30\x80" + private[header:] + b"\0\0", algorithm, **FOREVER)

@@ -23,6 +23,25 @@ pub(crate) fn to_der(ber: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBer> {
     if rest.is_empty() { Ok(der) } else { Err(NotBer) }
 }
 
+/// The elements inside the one at the start of `der`, as they stand there.
+pub(super) fn inside(der: &[u8]) -> Result<Vec<&[u8]>, NotBer> {
+    let (mut inside, mut elements) = (split(der)?.0, Vec::new());
+    while !inside.is_empty() {
+        let rest = split(inside)?.1;
+        let element = inside.len().checked_sub(rest.len()).and_then(|end| inside.get(..end));
+        elements.push(element.ok_or(NotBer)?);
+        inside = rest;
+    }
+    Ok(elements)
+}
+
+/// The contents of the element at the start of `der`, and what stands behind it.
+fn split(der: &[u8]) -> Result<(&[u8], &[u8]), NotBer> {
+    let (_, rest) = der.split_first().ok_or(NotBer)?;
+    let (length, rest) = length(rest)?;
+    rest.split_at_checked(length.ok_or(NotBer)?).ok_or(NotBer)
+}
+
 /// Large enough that it never moves, and leaves no secret behind where it was.
 fn buffer(ber: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(Vec::with_capacity(ber.len()))
@@ -127,6 +146,18 @@ mod tests {
         }
         let long = format!("04820100{}", "ab".repeat(256));
         assert_eq!(der(&long).unwrap(), long);
+    }
+
+    #[test]
+    fn elements_are_found_where_they_stand() {
+        let der = hex::decode("300802010730000401ab").unwrap();
+        let wanted = [&[2, 1, 7][..], &[0x30, 0], &[4, 1, 0xab]];
+        assert_eq!(inside(&der).unwrap(), wanted);
+        assert!(inside(&[0x30, 0]).unwrap().is_empty());
+        for cut in 0..der.len() {
+            assert!(inside(&der[..cut]).is_err(), "{cut}");
+        }
+        assert!(inside(&[0x30, 1, 2]).is_err());
     }
 
     #[test]

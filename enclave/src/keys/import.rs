@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 #[cfg(test)]
 mod tests;
 
+/// AWS's limit for an HMAC key that is imported, bytes.
+const MAX_HMAC_KEY: usize = 128;
+
 /// AWS KMS `OriginType`, as far as this version has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Origin {
@@ -81,8 +84,9 @@ enum NewSecret {
 pub(crate) struct UnfitMaterial;
 
 impl NewMaterial {
-    /// Reads the material of a key: 32 bytes of a symmetric key, as many bytes as the hash has of an
-    /// HMAC key, else a private key in PKCS #8 (RFC 5208), in BER or DER.
+    /// Reads the material of a key (AWS, "Requirements for imported key material"): 32 bytes of a
+    /// symmetric key; of an HMAC key at least as many as the hash has; else a private key in PKCS #8
+    /// (RFC 5208), in BER or DER.
     pub(crate) fn read(
         key: Uuid,
         spec: KeySpec,
@@ -96,8 +100,8 @@ impl NewMaterial {
                 Ok(Self { id, secret: NewSecret::Symmetric(secret) })
             }
             KeyType::Hmac => {
-                let length = PrivateMaterial::hmac_length(spec).map_err(|_| UnfitMaterial)?;
-                if bytes.len() != length {
+                let least = PrivateMaterial::hmac_length(spec).map_err(|_| UnfitMaterial)?;
+                if !(least..=MAX_HMAC_KEY).contains(&bytes.len()) {
                     return Err(UnfitMaterial);
                 }
                 let private = PrivateMaterial::new(Zeroizing::new(bytes.to_vec()));
@@ -108,6 +112,13 @@ impl NewMaterial {
                 let pkcs8 = ber::to_der(bytes).map_err(|_| UnfitMaterial)?;
                 // AWS-LC checks that the private key is whole and goes with its public key.
                 let pair = KeyPair::from_pkcs8(spec, usage, &pkcs8).map_err(|_| UnfitMaterial)?;
+                // RFC 5208 §5 and RFC 5280 §4.1: the same AlgorithmIdentifier stands in both. A curve
+                // that is spelled out and not named is refused, as in AWS.
+                let private = ber::inside(&pkcs8).map_err(|_| UnfitMaterial)?;
+                let public = ber::inside(&pair.public_key).map_err(|_| UnfitMaterial)?;
+                if private.get(1) != public.first() {
+                    return Err(UnfitMaterial);
+                }
                 // One private key has many encodings, and one public key.
                 let id = MaterialId::imported(key, &pair.public_key);
                 Ok(Self { id, secret: NewSecret::Private(PrivateMaterial::new(pkcs8)) })

@@ -24,7 +24,7 @@ impl PrivateMaterial {
         Ok(Self::new(bytes))
     }
 
-    /// Bytes of an HMAC key of this spec.
+    /// Bytes of an HMAC key of this spec, if it is made here, and at least if it is imported.
     pub(crate) fn hmac_length(spec: KeySpec) -> Result<usize, MacError> {
         Ok(mac_algorithm(spec)?.digest_algorithm().output_len)
     }

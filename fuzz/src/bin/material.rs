@@ -23,5 +23,5 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(parsers::ber(der).as_ref(), Some(der), "DER is BER, and its own DER");
     }
     let is_right = within_allowance(|| parsers::key_material(spec, usage, bytes));
-    assert!(!is_right || der.is_some() || bytes.len() <= 48, "a private key that is not BER");
+    assert!(!is_right || der.is_some() || bytes.len() <= 128, "a private key that is not BER");
 });

@@ -241,10 +241,12 @@ fn material_of_another_kind_or_length_is_not_read() {
     use KeySpec::{EccNistP256, EccNistP384, Hmac256, Rsa2048, Rsa3072, SymmetricDefault};
     use KeyUsage::{EncryptDecrypt, GenerateVerifyMac, KeyAgreement, SignVerify};
     let read = |spec, usage, bytes: &[u8]| NewMaterial::read(KEY, spec, usage, bytes).is_ok();
-    for length in [0, 16, 31, 33, 64] {
-        assert!(!read(SymmetricDefault, EncryptDecrypt, &vec![1; length]), "{length}");
-        assert!(!read(Hmac256, GenerateVerifyMac, &vec![1; length]), "{length}");
-        assert!(!read(Rsa2048, SignVerify, &vec![1; length]), "{length}");
+    for length in [0, 16, 31, 32, 33, 128, 129, 4096] {
+        let bytes = vec![1; length];
+        assert_eq!(read(SymmetricDefault, EncryptDecrypt, &bytes), length == 32, "{length}");
+        let is_hmac = (32..=128).contains(&length);
+        assert_eq!(read(Hmac256, GenerateVerifyMac, &bytes), is_hmac, "{length}");
+        assert!(!read(Rsa2048, SignVerify, &bytes), "{length}");
     }
     let (rsa, p256) = (pair::generate(Rsa2048).unwrap(), pair::generate(EccNistP256).unwrap());
     assert!(read(Rsa2048, SignVerify, &rsa) && read(Rsa2048, EncryptDecrypt, &rsa));
