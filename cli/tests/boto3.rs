@@ -51,6 +51,11 @@ fn what_asymmetric_keys_do_openssl_agrees_with() {
 }
 
 #[test]
+fn imported_private_keys_do_what_openssl_does_with_them() {
+    script("imported_kinds.py");
+}
+
+#[test]
 fn imported_material_comes_as_openssl_wraps_it_and_goes_in_time() {
     let (data, state) = (folder(), folder());
     let state = state.path().join("state.json");
