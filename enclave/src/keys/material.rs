@@ -140,9 +140,12 @@ struct Stored {
 
 impl Serialize for KeyMaterial {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { created, rotation, .. } = *self;
-        let secret = self.secret().map(|secret| *secret.expose());
-        let mut stored = Stored { secret, created, rotation, import: self.import.clone() };
+        let mut stored = Stored {
+            secret: self.secret().map(|secret| *secret.expose()),
+            created: self.created,
+            rotation: self.rotation,
+            import: self.import.clone(),
+        };
         let result = stored.serialize(serializer);
         zeroize::Zeroize::zeroize(&mut stored.secret);
         result
