@@ -221,6 +221,16 @@ impl Key {
         self.valid_to().into_iter().chain(pending.and_then(|import| import.valid_to)).min()
     }
 
+    /// The state at `now`. Material is not used beyond its time while a host keeps the worker from
+    /// writing that it is gone.
+    pub(crate) fn state_at(&self, now: u64) -> KeyState {
+        let is_over = self.valid_to().is_some_and(|valid_to| valid_to <= now);
+        match self.state {
+            KeyState::Enabled | KeyState::Disabled if is_over => KeyState::PendingImport,
+            state => state,
+        }
+    }
+
     /// The state that a cancelled deletion leaves.
     pub(crate) fn state_without_deletion(&self) -> KeyState {
         if self.lacks_material() { KeyState::PendingImport } else { KeyState::Disabled }
@@ -346,7 +356,11 @@ impl Key {
 
     /// From now on the material that waits for a rotation encrypts, if it is there.
     pub(crate) fn rotate_to_imported(&mut self, now: u64) -> bool {
-        match self.pending.take_if(|pending| pending.secret().is_some()) {
+        let is_there = |pending: &mut KeyMaterial| {
+            let is_over = pending.import.as_ref().is_some_and(|import| import.expires_by(now));
+            pending.secret().is_some() && !is_over
+        };
+        match self.pending.take_if(is_there) {
             Some(mut pending) => {
                 pending.created = now;
                 pending.rotation = Some(RotationType::OnDemand);

@@ -150,7 +150,7 @@ impl Input for CreateKey {
         };
         let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
         let held = service.keys.create(key, policy).await?;
-        Ok(json!({ "KeyMetadata": metadata(place, &held.key) }))
+        Ok(json!({ "KeyMetadata": metadata(place, &held.key, now) }))
     }
 
     fn check(&self) -> Result<(), ApiError> {
@@ -220,7 +220,7 @@ impl Input for DescribeKey {
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key) }))
+        Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key, permit.time()) }))
     }
 }
 
@@ -278,16 +278,17 @@ impl Input for ListKeys {
     }
 }
 
-fn metadata(place: &Place, key: &Key) -> Value {
+fn metadata(place: &Place, key: &Key, now: u64) -> Value {
+    let state = key.state_at(now);
     let mut metadata = json!({
         "AWSAccountId": place.account,
         "KeyId": key.id.to_string(),
         "Arn": place.key_arn(key.id),
         "CreationDate": seconds(key.created),
-        "Enabled": key.state == KeyState::Enabled,
+        "Enabled": state == KeyState::Enabled,
         "Description": key.description,
         "KeyUsage": key.usage.name(),
-        "KeyState": key.state.name(),
+        "KeyState": state.name(),
         "Origin": key.origin.name(),
         "KeyManager": "CUSTOMER",
         "CustomerMasterKeySpec": key.spec.name(),
@@ -299,12 +300,13 @@ fn metadata(place: &Place, key: &Key) -> Value {
         members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
     }
     if let (true, Some(members)) = (key.origin == Origin::External, metadata.as_object_mut())
+        && state != KeyState::PendingImport
         && !key.lacks_material()
     {
         expiration(members, key.valid_to());
     }
     if let (KeyState::PendingDeletion { deletion }, Some(members)) =
-        (key.state, metadata.as_object_mut())
+        (state, metadata.as_object_mut())
     {
         members.insert("DeletionDate".into(), seconds(deletion));
     }

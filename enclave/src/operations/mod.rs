@@ -190,7 +190,7 @@ async fn change(
     service
         .keys
         .change(held.key.id, |key| {
-            key.state.check(needed, &held.arn)?;
+            key.state_at(permit.time()).check(needed, &held.arn)?;
             edit(key)
         })
         .await

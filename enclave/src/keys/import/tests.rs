@@ -144,7 +144,9 @@ fn material_expires_at_its_time() {
         (Some(1000), Some(1000), Some(1000))
     );
     key.expire(999);
-    assert_eq!(key.state, KeyState::Enabled);
+    assert_eq!((key.state, key.state_at(999)), (KeyState::Enabled, KeyState::Enabled));
+    // Whether or not it has been written.
+    assert_eq!(key.state_at(1000), KeyState::PendingImport);
     key.expire(1000);
     let mut key = kept(&key);
     assert_eq!((key.state, materials(&key)), (KeyState::PendingImport, vec![(id(1), false)]));
@@ -163,6 +165,8 @@ fn what_waits_expires_without_harm() {
     key.import(material(1), until(5000), 0).unwrap();
     key.import(material(2), Terms { valid_to: Some(1000), ..new() }, 0).unwrap();
     assert_eq!((key.valid_to(), key.due()), (Some(5000), Some(1000)));
+    assert_eq!(key.state_at(1000), KeyState::Enabled);
+    assert!(!key.clone().rotate_to_imported(1000) && key.clone().rotate_to_imported(999));
     key.expire(1000);
     let mut key = kept(&key);
     assert_eq!((key.state, key.due()), (KeyState::Enabled, Some(5000)));
@@ -183,6 +187,7 @@ fn a_key_that_is_to_be_deleted_stays_so() {
     assert_eq!(key.state_without_deletion(), KeyState::Disabled);
     key.state = KeyState::PendingDeletion { deletion: 5000 };
     assert_eq!(key.due(), Some(1000));
+    assert_eq!(key.state_at(1000), key.state);
     key.expire(1000);
     assert_eq!((key.state.name(), key.due()), ("PendingDeletion", Some(5000)));
     assert_eq!(key.state_without_deletion(), KeyState::PendingImport);
