@@ -61,6 +61,30 @@ fn what_lattice_keys_do_others_agree_with() {
 }
 
 #[test]
+fn imported_private_keys_do_what_openssl_does_with_them() {
+    script("imported_kinds.py");
+}
+
+#[test]
+fn imported_material_comes_as_openssl_wraps_it_and_goes_in_time() {
+    let (data, state) = (folder(), folder());
+    let state = state.path().join("state.json");
+    let state = state.to_str().expect("a path in UTF-8");
+    let first = Service::start(data.path());
+    first.python("imported.py", &["make", state]);
+    assert!(first.overheard.told() > 10, "the script has told of the material");
+    assert_eq!(first.stop(), Some(0));
+    let second = Service::start(data.path());
+    second.python("imported.py", &["find", state]);
+    assert_eq!(second.stop(), Some(0));
+}
+
+#[test]
+fn what_waits_for_its_material_forbids_what_it_does_at_aws() {
+    script("pending_import.py");
+}
+
+#[test]
 fn a_grant_lets_as_far_as_it_says() {
     script("grants.py");
 }

@@ -273,7 +273,7 @@ impl Permit {
     pub(crate) fn check_state(&self) -> Result<(), ApiError> {
         let needed = self.operation.needed_state();
         let mut keys = self.keys.first.iter().chain(&self.keys.second);
-        keys.try_for_each(|held| held.key.state.check(needed, &held.arn))
+        keys.try_for_each(|held| held.key.state_at(self.time).check(needed, &held.arn))
     }
 
     /// To whom it was given.

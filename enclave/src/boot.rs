@@ -10,6 +10,7 @@ use crate::keys::arn::Place;
 use crate::keys::modules::Modules;
 use crate::keys::policy::{PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
+use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
@@ -156,6 +157,7 @@ pub(crate) async fn unseal(
         quotas: Arc::new(Meter::new(&configuration.quotas, milliseconds(now))),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
+        import_tokens: Arc::new(ImportTokens::new(subkeys.import_tokens)),
         account_policy: Arc::new(account_policy),
         audit,
         computing: Arc::default(),

@@ -17,6 +17,7 @@ const LABEL_RECORDS: &[u8] = b"sekisho v1 subkey records";
 const LABEL_RECORD_NAMES: &[u8] = b"sekisho v1 subkey record names";
 const LABEL_AUDIT_SIGNATURE: &[u8] = b"sekisho v1 subkey audit signature";
 const LABEL_SESSIONS: &[u8] = b"sekisho v1 subkey sessions";
+const LABEL_IMPORT_TOKENS: &[u8] = b"sekisho v1 subkey import tokens";
 
 /// Random bytes in front of every sealed message.
 pub(crate) const SALT_LENGTH: usize = 32;
@@ -73,6 +74,7 @@ pub(crate) struct Subkeys {
     /// The seed of the key that signs audit blocks.
     pub(crate) audit_signature: Secret,
     pub(crate) sessions: Secret,
+    pub(crate) import_tokens: Secret,
 }
 
 /// What the journal seals with.
@@ -93,6 +95,7 @@ impl Subkeys {
             },
             audit_signature: root.0.derive(LABEL_AUDIT_SIGNATURE),
             sessions: root.0.derive(LABEL_SESSIONS),
+            import_tokens: root.0.derive(LABEL_IMPORT_TOKENS),
         }
     }
 }
@@ -153,7 +156,12 @@ fn message_cipher(
 
 /// HKDF-SHA-256 into at most 255 × 32 bytes; every caller asks for 32 or 44, which cannot fail.
 pub(crate) fn expand(key: &Secret, salt: Option<&[u8]>, info: &[&[u8]], out: &mut [u8]) {
-    let expanded = Hkdf::<Sha256>::new(salt, key.expose()).expand_multi_info(info, out);
+    expand_bytes(key.expose(), salt, info, out);
+}
+
+/// [`expand`] of a secret of any length.
+pub(crate) fn expand_bytes(secret: &[u8], salt: Option<&[u8]>, info: &[&[u8]], out: &mut [u8]) {
+    let expanded = Hkdf::<Sha256>::new(salt, secret).expand_multi_info(info, out);
     debug_assert!(expanded.is_ok(), "HKDF output of {} bytes", out.len());
 }
 
@@ -176,6 +184,9 @@ pub enum SealError {
     /// More than AES-GCM's 64 GiB.
     #[error("the message is too long for AES-GCM")]
     TooLong,
+    /// The material of the key was deleted, or has expired.
+    #[error("the key material is not there")]
+    NoMaterial,
 }
 
 /// Sealed bytes that do not open: another key, other associated data, or changed.

@@ -6,6 +6,7 @@ use crate::credentials::Credentials;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
+use crate::keys::wrapping::ImportTokens;
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
@@ -24,6 +25,7 @@ pub(crate) struct Service {
     pub(crate) account_policy: Arc<KeyPolicy>,
     /// Of the one Region; all else is of the account.
     pub(crate) keys: Arc<KeyStore>,
+    pub(crate) import_tokens: Arc<ImportTokens>,
     pub(crate) audit: AuditLog,
     pub(crate) computing: Arc<Computing>,
     /// The Regions that are served.

@@ -71,6 +71,7 @@ async fn record(audit: &AuditLog, done: Done, now: u64) {
     let (operation, key) = match done {
         Done::Deleted { arn } => ("DeleteKey", arn),
         Done::Rotated { arn } => ("RotateKey", arn),
+        Done::Expired { arn } => ("DeleteExpiredKeyMaterial", arn),
     };
     let entry = AuditEntry {
         time: now,

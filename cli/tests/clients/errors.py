@@ -70,7 +70,7 @@ refused("LimitExceededException", client.create_key, Policy=longest + " ")
 # What AWS has and this service has not yet, by name and without pretending.
 for call, arguments in (
     (client.create_key, {"KeySpec": "SM2", "KeyUsage": "SIGN_VERIFY"}),
-    (client.create_key, {"Origin": "EXTERNAL"}),
+    (client.create_key, {"Origin": "EXTERNAL_KEY_STORE"}),
 ):
     refused("UnsupportedOperationException", call, **arguments)
 

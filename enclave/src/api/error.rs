@@ -43,11 +43,14 @@ pub(crate) enum ApiError {
     Disabled(String),
     DryRun,
     EntityAlreadyExists(String),
+    ExpiredImportToken,
     IncorrectKey,
+    IncorrectKeyMaterial(String),
     InvalidAliasName(&'static str),
     InvalidArn(String),
     InvalidCiphertext,
     InvalidGrantToken,
+    InvalidImportToken,
     InvalidKeyUsage(String),
     InvalidKmsSignature,
     InvalidMac,
@@ -93,10 +96,13 @@ impl ApiError {
             Self::Disabled(_) => "DisabledException",
             Self::DryRun => "DryRunOperationException",
             Self::EntityAlreadyExists(_) => "EntityAlreadyExistsException",
+            Self::ExpiredImportToken => "ExpiredImportTokenException",
             Self::IncorrectKey => "IncorrectKeyException",
+            Self::IncorrectKeyMaterial(_) => "IncorrectKeyMaterialException",
             Self::InvalidAliasName(_) => "InvalidAliasNameException",
             Self::InvalidArn(_) => "InvalidArnException",
             Self::InvalidGrantToken => "InvalidGrantTokenException",
+            Self::InvalidImportToken => "InvalidImportTokenException",
             Self::InvalidCiphertext => "InvalidCiphertextException",
             Self::InvalidKeyUsage(_) => "InvalidKeyUsageException",
             Self::InvalidKmsSignature => "KMSInvalidSignatureException",
@@ -134,7 +140,9 @@ impl ApiError {
         match self {
             // AWS sends no text with these.
             Self::UnknownOperation
+            | Self::ExpiredImportToken
             | Self::InvalidCiphertext
+            | Self::InvalidImportToken
             | Self::InvalidKmsSignature
             | Self::InvalidMac
             | Self::NotAuthorized => String::new(),
@@ -178,6 +186,7 @@ impl ApiError {
             | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)
+            | Self::IncorrectKeyMaterial(text)
             | Self::InvalidArn(text)
             | Self::InvalidKeyUsage(text)
             | Self::InvalidState(text)

@@ -173,6 +173,25 @@ impl Fields {
         Ok(Some(integer))
     }
 
+    /// A time as seconds since 1970, with or without a fraction; answers with milliseconds.
+    pub(crate) fn timestamp(&mut self, name: &str) -> Result<Option<u64>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                let seconds = number.as_f64().unwrap_or_default();
+                // A cast of a float saturates, so that any number is some time.
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "saturates"
+                )]
+                let milliseconds = (seconds * 1000.0) as u64;
+                Ok(Some(milliseconds))
+            }
+            Some(other) => Err(wrong_type(&other, "a timestamp")),
+        }
+    }
+
     pub(crate) fn boolean(&mut self, name: &str) -> Result<bool, ApiError> {
         match self.take(name) {
             None => Ok(false),

@@ -19,14 +19,15 @@ macro_rules! for_each_operation {
                 Decrypt: Enabled,
                 DeleteAlias: Any,
                 DeleteCustomKeyStore: Any,
+                DeleteImportedKeyMaterial: Any,
                 DeriveSharedSecret: Enabled,
                 DescribeCustomKeyStores: Any,
                 DescribeKey: Any,
-                DisableKey: NotPendingDeletion,
-                DisableKeyRotation: Enabled,
+                DisableKey: NotPending,
+                DisableKeyRotation: EnabledOrPendingImport,
                 DisconnectCustomKeyStore: Any,
-                EnableKey: NotPendingDeletion,
-                EnableKeyRotation: Enabled,
+                EnableKey: NotPending,
+                EnableKeyRotation: EnabledOrPendingImport,
                 Encapsulate: Enabled,
                 Encrypt: Enabled,
                 GenerateDataKey: Enabled,
@@ -38,7 +39,9 @@ macro_rules! for_each_operation {
                 GetKeyLastUsage: Any,
                 GetKeyPolicy: Any,
                 GetKeyRotationStatus: Any,
-                GetPublicKey: NotPendingDeletion,
+                GetParametersForImport: Any,
+                GetPublicKey: NotPending,
+                ImportKeyMaterial: Any,
                 ListAliases: Any,
                 ListGrants: Any,
                 ListKeyPolicies: Any,
@@ -150,9 +153,14 @@ const USES: &[&str] = &[
 /// A row of AWS's table of key states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NeededState {
+    /// What more an operation needs it says itself.
     Any,
     NotPendingDeletion,
+    /// Neither deletion nor import.
+    NotPending,
     Enabled,
+    /// What is pending import is refused for its origin, and not for its state.
+    EnabledOrPendingImport,
     PendingDeletion,
 }
 

@@ -72,7 +72,7 @@ pub(super) fn policy_key(arn: String, key: &Key, aliases: &[String]) -> sekisho_
         arn,
         spec: key.spec.name().into(),
         usage: key.usage.name().into(),
-        origin: "AWS_KMS".into(),
+        origin: key.origin.name().into(),
         state: key.state.name().into(),
         aliases: aliases.to_vec(),
         tags: key.tags.iter().map(|(name, value)| pair((name, value))).collect(),

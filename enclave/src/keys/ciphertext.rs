@@ -58,7 +58,8 @@ impl CiphertextBlob {
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let associated_data = associated_data(&self.header, context);
-        secret::open(material.secret(), LABEL_MESSAGE, &associated_data, &self.sealed)
+        let secret = material.secret().ok_or(OpenError)?;
+        secret::open(secret, LABEL_MESSAGE, &associated_data, &self.sealed)
     }
 }
 
@@ -85,7 +86,7 @@ fn encrypt_with_salt(
         [&[VERSION], key_id.as_bytes().as_slice(), material.id().as_bytes()].concat();
     let associated_data = associated_data(&header, context);
     let sealed = secret::seal_with_salt(
-        material.secret(),
+        material.secret().ok_or(SealError::NoMaterial)?,
         LABEL_MESSAGE,
         salt,
         &associated_data,

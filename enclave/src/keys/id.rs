@@ -61,7 +61,7 @@ impl KeyId {
         self.0.as_bytes()
     }
 
-    pub(crate) fn from_u128(number: u128) -> Self {
+    pub(crate) const fn from_u128(number: u128) -> Self {
         Self(Uuid::from_u128(number))
     }
 

@@ -1,18 +1,35 @@
 //! Key material: the secret that does the work, named by an id.
 
-use crate::secret::{RandomUnavailable, Secret, expand};
+use super::id::KeyId;
+use super::import::Import;
+use crate::secret::{RandomUnavailable, Secret, expand, expand_bytes};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 const LABEL_MATERIAL_ID: &[u8] = b"sekisho v1 material id";
+const LABEL_IMPORTED_MATERIAL_ID: &[u8] = b"sekisho v1 imported material id";
 
 /// Names one secret (AWS KMS `KeyMaterialId`: 64 hex digits). Derived from the secret itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MaterialId([u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MaterialId(#[serde(with = "serde_bytes")] [u8; 32]);
 
 impl MaterialId {
     pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Of what was imported into a key: other keys with the same material name it otherwise.
+    pub(crate) fn imported(key: KeyId, material: &[u8]) -> Self {
+        let mut id = [0; 32];
+        expand_bytes(material, None, &[LABEL_IMPORTED_MATERIAL_ID, key.as_bytes()], &mut id);
+        Self(id)
+    }
+
+    /// Reads 64 hex digits.
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -36,11 +53,14 @@ impl std::fmt::Debug for MaterialId {
 #[derive(Debug, Clone)]
 pub(crate) struct KeyMaterial {
     id: MaterialId,
-    secret: Arc<Secret>,
+    /// None of imported material that was deleted or has expired.
+    secret: Option<Arc<Secret>>,
     /// Milliseconds since 1970.
     pub(crate) created: u64,
     /// How it came after other material; none of a key's first.
     pub(crate) rotation: Option<RotationType>,
+    /// Of imported material.
+    pub(crate) import: Option<Import>,
 }
 
 /// AWS KMS `RotationType`.
@@ -73,32 +93,59 @@ impl KeyMaterial {
     pub(crate) fn from_secret(secret: Secret, created: u64) -> Self {
         let mut id = [0; 32];
         expand(&secret, None, &[LABEL_MATERIAL_ID], &mut id);
-        Self { id: MaterialId(id), secret: Arc::new(secret), created, rotation: None }
+        let secret = Some(Arc::new(secret));
+        Self { id: MaterialId(id), secret, created, rotation: None, import: None }
+    }
+
+    /// Material that came at `created`.
+    pub(crate) fn imported(import: Import, secret: Secret, created: u64) -> Self {
+        let secret = Some(Arc::new(secret));
+        Self { id: import.id, secret, created, rotation: None, import: Some(import) }
+    }
+
+    /// Imported material that is there again, on new terms.
+    pub(super) fn restore(&mut self, import: Import, secret: Secret) {
+        self.secret = Some(Arc::new(secret));
+        self.import = Some(import);
+    }
+
+    /// Forgets the secret, and nothing else of it.
+    pub(super) fn wipe(&mut self) {
+        self.secret = None;
+        self.import = self.import.take().map(Import::without_material);
     }
 
     pub(crate) fn id(&self) -> MaterialId {
         self.id
     }
 
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.secret
+    /// None of imported material that was deleted or has expired.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        self.secret.as_deref()
     }
 }
 
-/// How material stands in a sealed record. The id is derived again when it is read.
+/// How material stands in a sealed record. The id of what was not imported is derived again when it
+/// is read.
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    #[serde(with = "serde_bytes")]
-    secret: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    secret: Option<[u8; 32]>,
     created: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rotation: Option<RotationType>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    import: Option<Import>,
 }
 
 impl Serialize for KeyMaterial {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { created, rotation, .. } = *self;
-        let mut stored = Stored { secret: *self.secret.expose(), created, rotation };
+        let mut stored = Stored {
+            secret: self.secret().map(|secret| *secret.expose()),
+            created: self.created,
+            rotation: self.rotation,
+            import: self.import.clone(),
+        };
         let result = stored.serialize(serializer);
         zeroize::Zeroize::zeroize(&mut stored.secret);
         result
@@ -108,10 +155,16 @@ impl Serialize for KeyMaterial {
 impl<'de> Deserialize<'de> for KeyMaterial {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut stored = Stored::deserialize(deserializer)?;
-        let secret = Secret::from_bytes(&stored.secret);
-        let material =
-            Self { rotation: stored.rotation, ..Self::from_secret(secret, stored.created) };
+        let secret = stored.secret.as_ref().map(Secret::from_bytes);
         zeroize::Zeroize::zeroize(&mut stored.secret);
-        Ok(material)
+        let Stored { created, rotation, import, .. } = stored;
+        match (secret, import) {
+            (secret, Some(import)) => {
+                let (id, secret) = (import.id, secret.map(Arc::new));
+                Ok(Self { id, secret, created, rotation, import: Some(import) })
+            }
+            (Some(secret), None) => Ok(Self { rotation, ..Self::from_secret(secret, created) }),
+            (None, None) => Err(serde::de::Error::missing_field("secret")),
+        }
     }
 }

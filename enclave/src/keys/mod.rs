@@ -2,11 +2,13 @@
 
 pub(crate) mod aliases;
 pub(crate) mod arn;
+pub(crate) mod ber;
 pub(crate) mod ciphertext;
 pub(crate) mod context;
 mod ed25519;
 pub(crate) mod grants;
 pub(crate) mod id;
+pub(crate) mod import;
 pub(crate) mod material;
 mod ml_dsa;
 pub(crate) mod ml_kem;
@@ -22,9 +24,11 @@ pub(crate) mod spec;
 pub(crate) mod state;
 pub(crate) mod store;
 pub(crate) mod usage;
+pub(crate) mod wrapping;
 
 use grants::Grant;
 use id::KeyId;
+use import::{Import, Origin};
 use material::{KeyMaterial, MaterialId};
 use multi_region::MultiRegion;
 use private::PrivateMaterial;
@@ -48,6 +52,8 @@ pub(crate) struct Key {
     pub(crate) spec: KeySpec,
     pub(crate) usage: KeyUsage,
     pub(crate) state: KeyState,
+    #[serde(default, skip_serializing_if = "Origin::is_default")]
+    pub(crate) origin: Origin,
     /// By name.
     pub(crate) tags: Vec<(String, String)>,
     /// Of a symmetric encryption key, oldest first; the last one encrypts.
@@ -55,6 +61,12 @@ pub(crate) struct Key {
     /// What an HMAC key or an asymmetric key has in place of `materials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     private: Option<PrivateMaterial>,
+    /// Of `private`, where it was imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    import: Option<Import>,
+    /// Imported material that encrypts from the next rotation on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<KeyMaterial>,
     /// Automatic rotation, where it is switched on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rotation: Option<Rotation>,
@@ -82,9 +94,12 @@ impl Key {
             spec: KeySpec::SymmetricDefault,
             usage: KeyUsage::EncryptDecrypt,
             state: KeyState::Enabled,
+            origin: Origin::AwsKms,
             tags,
             materials: vec![material],
             private: None,
+            import: None,
+            pending: None,
             rotation: None,
             grants: Vec::new(),
             multi_region: None,
@@ -133,12 +148,15 @@ impl Key {
 
     /// When something is to be done with the key that nobody asks for; milliseconds since 1970.
     pub(crate) fn due(&self) -> Option<u64> {
-        match self.state {
+        let by_state = match self.state {
             KeyState::PendingDeletion { deletion } => Some(deletion),
             // A replica gets new material when its primary key does.
             KeyState::Enabled if self.is_replica() => None,
             KeyState::Enabled => self.rotation.map(|rotation| rotation.next),
-            KeyState::Disabled | KeyState::PendingReplicaDeletion { .. } => None,
-        }
+            KeyState::Disabled
+            | KeyState::PendingImport
+            | KeyState::PendingReplicaDeletion { .. } => None,
+        };
+        by_state.into_iter().chain(self.next_expiry()).min()
     }
 }

@@ -9,6 +9,7 @@
 use super::Key;
 use super::grants::retirable_writes;
 use super::id::KeyId;
+use super::import::Origin;
 use super::rotation::DAY;
 use super::schedule::due_writes;
 use super::state::KeyState;
@@ -87,7 +88,12 @@ impl Key {
         });
         let state = KeyState::Enabled;
         let grants = Vec::new();
-        Self { created, description, tags, state, grants, multi_region, ..self.clone() }
+        let mut replica =
+            Self { created, description, tags, state, grants, multi_region, ..self.clone() };
+        if self.origin == Origin::External {
+            replica.forget_imported();
+        }
+        replica
     }
 
     pub(crate) fn is_primary(&self) -> bool {
@@ -104,8 +110,12 @@ impl Key {
         multi_region.is_some_and(|found| found.is_primary() && !found.replicas.is_empty())
     }
 
-    /// Takes what related keys share from one of them; whether anything was new.
+    /// Takes what related keys share from one of them; whether anything was new. Imported material
+    /// is brought to each of them.
     fn take_shared(&mut self, from: &Self) -> bool {
+        if self.origin == Origin::External {
+            return false;
+        }
         let ids = |key: &Self| key.materials.iter().map(|one| one.id()).collect::<Vec<_>>();
         if self.rotation == from.rotation && ids(self) == ids(from) {
             return false;

@@ -282,10 +282,16 @@ impl KeyPair {
     }
 }
 
-/// The DER SubjectPublicKeyInfo of a private key in PKCS #8.
+/// The DER SubjectPublicKeyInfo of a private key in PKCS #8, if it is one of this spec.
 pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairError> {
     let der: PublicKeyX509Der<'_> = match (rsa_size(spec), spec) {
-        (Some(_), _) => PrivateDecryptingKey::from_pkcs8(pkcs8)?.public_key().as_der()?,
+        (Some(size), _) => {
+            let private = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
+            if private.key_size_bytes() != size.len() {
+                return Err(PairError::OtherKind);
+            }
+            private.public_key().as_der()?
+        }
         (_, KeySpec::EccNistEdwards25519) => return EdwardsPair::from_pkcs8(pkcs8)?.public_key(),
         (_, KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87) => {
             return MlDsaPair::from_pkcs8(spec, pkcs8)?.public_key();

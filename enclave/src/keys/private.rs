@@ -19,10 +19,14 @@ impl PrivateMaterial {
 
     /// As long as the output of the hash, as AWS makes HMAC keys.
     pub(crate) fn generate_hmac(spec: KeySpec) -> Result<Self, MacError> {
-        let length = mac_algorithm(spec)?.digest_algorithm().output_len;
-        let mut bytes = Zeroizing::new(vec![0; length]);
+        let mut bytes = Zeroizing::new(vec![0; Self::hmac_length(spec)?]);
         fill_random(&mut bytes)?;
         Ok(Self::new(bytes))
+    }
+
+    /// Bytes of an HMAC key of this spec, if it is made here, and at least if it is imported.
+    pub(crate) fn hmac_length(spec: KeySpec) -> Result<usize, MacError> {
+        Ok(mac_algorithm(spec)?.digest_algorithm().output_len)
     }
 
     pub(crate) fn expose(&self) -> &[u8] {

@@ -1,5 +1,5 @@
 //! What time does to keys: a key whose pending window is over is deleted, one whose rotation period
-//! is over gets new material.
+//! is over gets new material, one whose imported material expires loses it.
 //!
 //! For each key that waits for a time the journal has a record named by this time, written in the
 //! same entry as the key. What is next is therefore known from the journal's index, after a restart
@@ -23,6 +23,7 @@ const ATTEMPTS: usize = 100;
 pub(crate) enum Done {
     Deleted { arn: String },
     Rotated { arn: String },
+    Expired { arn: String },
 }
 
 impl KeyStore {
@@ -66,7 +67,7 @@ impl KeyStore {
             writes.extend(self.usage_writes(id));
         }
         writer.commit(writes).await?;
-        if matches!(done, Done::Deleted { .. }) {
+        if !matches!(done, Done::Rotated { .. }) {
             self.forget(id);
         }
         Ok(Some(done))
@@ -93,20 +94,26 @@ impl KeyStore {
     fn due(&self, mut family: Family, now: u64) -> Result<(Vec<Write>, Done), StoreFault> {
         let held = family.held().clone();
         let arn = held.arn.clone();
+        let expires = held.key.next_expiry().is_some_and(|expiry| expiry <= now);
         match held.key.state {
-            KeyState::PendingDeletion { .. } => {
-                let mut writes = self.localized(deletion(&held));
+            KeyState::PendingDeletion { deletion } if deletion <= now => {
+                let mut writes = self.localized(self::deletion(&held));
                 writes.extend(family.bereave(now)?);
                 Ok((writes, Done::Deleted { arn }))
+            }
+            _ if expires => {
+                family.change().expire(now);
+                Ok((family.writes()?, Done::Expired { arn }))
             }
             KeyState::Enabled => {
                 family.change().rotate_automatically(now)?;
                 family.share();
                 Ok((family.writes()?, Done::Rotated { arn }))
             }
-            KeyState::Disabled | KeyState::PendingReplicaDeletion { .. } => {
-                Err(StoreFault::Inconsistent)
-            }
+            KeyState::Disabled
+            | KeyState::PendingImport
+            | KeyState::PendingDeletion { .. }
+            | KeyState::PendingReplicaDeletion { .. } => Err(StoreFault::Inconsistent),
         }
     }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum KeyState {
     Enabled,
     Disabled,
+    /// Material that was imported or is to be imported is not there.
+    PendingImport,
     PendingDeletion {
         /// From then on it is gone; milliseconds since 1970.
         deletion: u64,
@@ -24,6 +26,7 @@ impl KeyState {
         match self {
             Self::Enabled => "Enabled",
             Self::Disabled => "Disabled",
+            Self::PendingImport => "PendingImport",
             Self::PendingDeletion { .. } => "PendingDeletion",
             Self::PendingReplicaDeletion { .. } => "PendingReplicaDeletion",
         }
@@ -31,27 +34,26 @@ impl KeyState {
 
     /// Refuses what the state forbids, in AWS's words.
     pub(crate) fn check(self, needed: NeededState, arn: &str) -> Result<(), ApiError> {
+        use NeededState::{
+            Any, Enabled, EnabledOrPendingImport, NotPending, NotPendingDeletion, PendingDeletion,
+        };
         let invalid = |what| Err(ApiError::InvalidState(format!("{arn} is {what}.")));
         match (needed, self) {
-            (NeededState::Any, _)
-            | (NeededState::Enabled, Self::Enabled)
-            | (NeededState::NotPendingDeletion, Self::Enabled | Self::Disabled)
+            (Any, _)
+            | (Enabled | EnabledOrPendingImport | NotPending | NotPendingDeletion, Self::Enabled)
+            | (NotPending | NotPendingDeletion, Self::Disabled)
+            | (EnabledOrPendingImport | NotPendingDeletion, Self::PendingImport)
             | (
-                NeededState::PendingDeletion,
+                PendingDeletion,
                 Self::PendingDeletion { .. } | Self::PendingReplicaDeletion { .. },
             ) => Ok(()),
-            (NeededState::Enabled, Self::Disabled) => Err(ApiError::Disabled(arn.to_owned())),
-            (NeededState::PendingDeletion, Self::Enabled | Self::Disabled) => {
-                invalid("not pending deletion")
+            (PendingDeletion, _) => invalid("not pending deletion"),
+            (_, Self::PendingDeletion { .. }) => invalid("pending deletion"),
+            (_, Self::PendingReplicaDeletion { .. }) => invalid("pending replica deletion"),
+            (Enabled | NotPending, Self::PendingImport) => invalid("pending import"),
+            (Enabled | EnabledOrPendingImport, Self::Disabled) => {
+                Err(ApiError::Disabled(arn.to_owned()))
             }
-            (
-                NeededState::Enabled | NeededState::NotPendingDeletion,
-                Self::PendingDeletion { .. },
-            ) => invalid("pending deletion"),
-            (
-                NeededState::Enabled | NeededState::NotPendingDeletion,
-                Self::PendingReplicaDeletion { .. },
-            ) => invalid("pending replica deletion"),
         }
     }
 }
@@ -64,7 +66,10 @@ mod tests {
     fn each_state_forbids_what_awss_table_says() {
         const GONE_SOON: KeyState = KeyState::PendingDeletion { deletion: 7 };
         const GONE_LATER: KeyState = KeyState::PendingReplicaDeletion { window: 7 };
-        use NeededState::{Any, Enabled, NotPendingDeletion, PendingDeletion};
+        const NO_MATERIAL: KeyState = KeyState::PendingImport;
+        use NeededState::{
+            Any, Enabled, EnabledOrPendingImport, NotPending, NotPendingDeletion, PendingDeletion,
+        };
         for (needed, state, code) in [
             (Any, KeyState::Disabled, None),
             (Any, GONE_SOON, None),
@@ -81,6 +86,18 @@ mod tests {
             (Enabled, GONE_LATER, Some("KMSInvalidStateException")),
             (NotPendingDeletion, GONE_LATER, Some("KMSInvalidStateException")),
             (PendingDeletion, GONE_LATER, None),
+            (Any, NO_MATERIAL, None),
+            (Enabled, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (NotPendingDeletion, NO_MATERIAL, None),
+            (PendingDeletion, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (NotPending, KeyState::Enabled, None),
+            (NotPending, KeyState::Disabled, None),
+            (NotPending, GONE_SOON, Some("KMSInvalidStateException")),
+            (NotPending, NO_MATERIAL, Some("KMSInvalidStateException")),
+            (EnabledOrPendingImport, KeyState::Enabled, None),
+            (EnabledOrPendingImport, KeyState::Disabled, Some("DisabledException")),
+            (EnabledOrPendingImport, GONE_SOON, Some("KMSInvalidStateException")),
+            (EnabledOrPendingImport, NO_MATERIAL, None),
         ] {
             let error = state.check(needed, "arn").err();
             assert_eq!(error.map(|error| error.code()), code, "{needed:?} {state:?}");

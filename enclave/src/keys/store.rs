@@ -315,8 +315,8 @@ impl KeyStore {
         cache.insert(record, (version, held));
     }
 
-    /// Wipes the secrets of a deleted key as soon as nobody uses them any more.
-    pub(super) fn forget(&self, id: KeyId) {
+    /// Wipes the secrets of a key that has lost them as soon as nobody uses them any more.
+    pub(crate) fn forget(&self, id: KeyId) {
         self.cache().remove(&self.local(RecordId::Key(id)));
     }
 

@@ -4,11 +4,13 @@ use super::Key;
 use super::arn::Place;
 use super::grants::{Grant, GrantTerms};
 use super::id::KeyId;
+use super::import::{NewMaterial, Terms};
 use super::material::{KeyMaterial, RotationType};
 use super::modules::Modules;
 use super::policy::default_document;
 use super::rotation::{DAY, Rotation};
 use super::schedule::Done;
+use super::spec::{KeySpec, KeyUsage};
 use super::state::KeyState;
 use super::store::{KeyStore, StoreFault};
 use super::usage::LastUsage;
@@ -261,4 +263,86 @@ async fn a_key_goes_with_what_names_its_grants() {
     set(&store, going, KeyState::PendingDeletion { deletion: 1000 }).await;
     store.do_next_due(1000).await.unwrap().unwrap();
     assert_eq!(retirable(&open(&opponent).await), ["2"]);
+}
+
+/// A key with imported material, which expires at `valid_to`.
+async fn imported(store: &KeyStore, valid_to: u64) -> KeyId {
+    let (id, kind) =
+        (KeyId::generate(false), (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt));
+    let key = Key::external(id, 0, String::new(), Vec::new(), kind);
+    let document = default_document(&store.place.root_arn());
+    let policy = store.modules.configure(&document).unwrap();
+    store.create(key, policy).await.unwrap();
+    import(store, id, valid_to).await;
+    id
+}
+
+async fn import(store: &KeyStore, id: KeyId, valid_to: u64) {
+    let import = |key: &mut Key| {
+        let material = NewMaterial::read(id, key.spec, key.usage, &[7; 32]).unwrap();
+        let terms = Terms { valid_to: Some(valid_to), ..Terms::default() };
+        key.import(material, terms, 0).unwrap();
+        Ok::<_, StoreFault>(())
+    };
+    store.change(id, import).await.unwrap();
+}
+
+#[tokio::test]
+async fn imported_material_expires_once_and_after_a_restart() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let (first, second) = (imported(&store, 1000).await, imported(&store, 2000).await);
+    assert_eq!(store.next_due(), Some(1000));
+    assert_eq!(store.do_next_due(999).await.unwrap(), None);
+    drop(store);
+
+    let store = open(&opponent).await;
+    for (id, left) in [(first, Some(2000)), (second, None)] {
+        let arn = store.place.key_arn(id);
+        assert_eq!(store.do_next_due(5000).await.unwrap(), Some(Done::Expired { arn }));
+        assert_eq!(store.next_due(), left);
+    }
+    assert_eq!(store.do_next_due(5000).await.unwrap(), None);
+    for store in [store, open(&opponent).await] {
+        for id in [first, second] {
+            let held = store.by_id(id).await.unwrap().unwrap();
+            assert_eq!(held.key.state, KeyState::PendingImport);
+            assert!(held.key.materials()[0].secret().is_none());
+        }
+        assert_eq!(store.do_next_due(u64::MAX).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn material_that_came_again_in_time_stays() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = imported(&store, 1000).await;
+    import(&store, id, 3000).await;
+    assert_eq!(store.next_due(), Some(3000));
+    assert_eq!(store.do_next_due(2999).await.unwrap(), None);
+    set(&store, id, KeyState::Disabled).await;
+    assert_eq!(store.next_due(), Some(3000));
+    // The key goes before its material does, or after it.
+    set(&store, id, KeyState::PendingDeletion { deletion: 2000 }).await;
+    assert_eq!(store.next_due(), Some(2000));
+    set(&store, id, KeyState::PendingDeletion { deletion: 4000 }).await;
+    let arn = store.place.key_arn(id);
+    let expired = Some(Done::Expired { arn: arn.clone() });
+    assert_eq!(store.do_next_due(3000).await.unwrap(), expired);
+    assert_eq!(store.next_due(), Some(4000));
+    assert_eq!(store.do_next_due(4000).await.unwrap(), Some(Done::Deleted { arn }));
+    assert_eq!(store.next_due(), None);
+}
+
+#[tokio::test]
+async fn an_expiry_whose_answer_was_lost_is_not_done_again() {
+    let opponent = Opponent::default();
+    let store = open(&opponent).await;
+    let id = imported(&store, 1000).await;
+    opponent.held().swallow_answer = true;
+    assert!(store.do_next_due(1000).await.is_err());
+    assert_eq!(store.do_next_due(1000).await.unwrap(), None);
+    let held = store.by_id(id).await.unwrap().unwrap();
+    assert_eq!(held.key.state, KeyState::PendingImport);
 }

@@ -57,7 +57,7 @@ impl Input for DeriveSharedSecret {
         let mut answer = json!({
             "KeyId": held.arn,
             ALGORITHM: self.algorithm,
-            "KeyOrigin": "AWS_KMS",
+            "KeyOrigin": held.key.origin.name(),
         });
         permit.release("SharedSecret", &secret, &mut answer)?;
         Ok(answer)

@@ -1,5 +1,6 @@
 //! CreateKey, DescribeKey, ListKeys.
 
+use super::imports::expiration;
 use super::stores::{STORE_ID, no_such_store};
 use super::tags::read_tags;
 use super::{Input, KEY_ID, MARKER, POLICY, change, limit, page, seconds, tags};
@@ -8,6 +9,7 @@ use crate::authorize::{MULTI_REGION_KEY_TYPE, Permit};
 use crate::keys::Key;
 use crate::keys::arn::Place;
 use crate::keys::id::KeyId;
+use crate::keys::import::Origin;
 use crate::keys::material::KeyMaterial;
 use crate::keys::multi_region::MultiRegion;
 use crate::keys::pair;
@@ -61,6 +63,8 @@ const KEY_USAGES: &[&str] = &[
     "KEY_AGREEMENT",
     "ENCAPSULATE_DECAPSULATE",
 ];
+/// What AWS imports no material of.
+const NOT_IMPORTED: [&str; 2] = ["ML_DSA_", "ML_KEM_"];
 const ORIGINS: &[&str] = &["AWS_KMS", "EXTERNAL", "AWS_CLOUDHSM", "EXTERNAL_KEY_STORE"];
 
 pub(crate) struct CreateKey {
@@ -132,7 +136,7 @@ impl Input for CreateKey {
             two_specs: spec.is_some() && old_spec.is_some(),
             spec: spec.or(old_spec).unwrap_or(SYMMETRIC_DEFAULT),
             usage: fields.choice("KeyUsage", KEY_USAGES)?,
-            origin: fields.choice("Origin", ORIGINS)?.unwrap_or("AWS_KMS"),
+            origin: fields.choice("Origin", ORIGINS)?.unwrap_or(Origin::AwsKms.name()),
             multi_region: fields.boolean("MultiRegion")?,
             store,
             external: external.is_some(),
@@ -145,19 +149,22 @@ impl Input for CreateKey {
         let place = &service.keys.place;
         let (spec, usage) = self.kind()?;
         let document = self.policy.unwrap_or_else(|| default_document(&place.root_arn()));
-        let now = permit.time();
-        let material = KeyMaterial::generate(now)?;
-        let id = KeyId::generate(self.multi_region);
-        let multi_region = self.multi_region.then(|| MultiRegion::primary(&place.region));
-        let key = Key::symmetric(id, now, self.description, self.tags, material)
-            .with_regions(multi_region);
-        let key = match private(service, spec).await? {
-            Some(private) => key.with_private(spec, usage, private),
-            None => key,
+        let (id, now) = (KeyId::generate(self.multi_region), permit.time());
+        let key = if self.origin == Origin::External.name() {
+            Key::external(id, now, self.description, self.tags, (spec, usage))
+        } else {
+            let material = KeyMaterial::generate(now)?;
+            let key = Key::symmetric(id, now, self.description, self.tags, material);
+            match private(service, spec).await? {
+                Some(private) => key.with_private(spec, usage, private),
+                None => key,
+            }
         };
+        let multi_region = self.multi_region.then(|| MultiRegion::primary(&place.region));
+        let key = key.with_regions(multi_region);
         let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
         let held = service.keys.create(key, policy).await?;
-        Ok(json!({ "KeyMetadata": metadata(place, &held.key) }))
+        Ok(json!({ "KeyMetadata": metadata(place, &held.key, now) }))
     }
 
     fn check(&self) -> Result<(), ApiError> {
@@ -168,7 +175,7 @@ impl Input for CreateKey {
         let unsupported = |what: &str, value: &str| {
             Err(ApiError::UnsupportedOperation(format!(
                 "{what} {value} is not supported by this version of Sekisho; it makes keys of \
-                 every spec but SM2, with origin AWS_KMS"
+                 every spec but SM2, with origin AWS_KMS or EXTERNAL"
             )))
         };
         if self.two_specs {
@@ -178,10 +185,17 @@ impl Input for CreateKey {
                     .into(),
             ));
         }
+        let is_external = self.origin == Origin::External.name();
+        if is_external && NOT_IMPORTED.iter().any(|family| self.spec.starts_with(family)) {
+            return Err(ApiError::Validation(format!(
+                "KeySpec {} is not supported for Origin EXTERNAL",
+                self.spec
+            )));
+        }
         if KeySpec::named(self.spec).is_none() {
             return unsupported("KeySpec", self.spec);
         }
-        if self.origin != "AWS_KMS" {
+        if !is_external && self.origin != Origin::AwsKms.name() {
             return unsupported("Origin", self.origin);
         }
         if self.external {
@@ -219,7 +233,7 @@ impl Input for DescribeKey {
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key) }))
+        Ok(json!({ "KeyMetadata": metadata(&service.keys.place, &held.key, permit.time()) }))
     }
 }
 
@@ -287,17 +301,18 @@ impl Input for ListKeys {
     }
 }
 
-pub(super) fn metadata(place: &Place, key: &Key) -> Value {
+pub(super) fn metadata(place: &Place, key: &Key, now: u64) -> Value {
+    let state = key.state_at(now);
     let mut metadata = json!({
         "AWSAccountId": place.account,
         "KeyId": key.id.to_string(),
         "Arn": place.key_arn(key.id),
         "CreationDate": seconds(key.created),
-        "Enabled": key.state == KeyState::Enabled,
+        "Enabled": state == KeyState::Enabled,
         "Description": key.description,
         "KeyUsage": key.usage.name(),
-        "KeyState": key.state.name(),
-        "Origin": "AWS_KMS",
+        "KeyState": state.name(),
+        "Origin": key.origin.name(),
         "KeyManager": "CUSTOMER",
         "CustomerMasterKeySpec": key.spec.name(),
         "KeySpec": key.spec.name(),
@@ -319,13 +334,19 @@ pub(super) fn metadata(place: &Place, key: &Key) -> Value {
     if let (Some(material), Some(members)) = (key.current_material(), metadata.as_object_mut()) {
         members.insert("CurrentKeyMaterialId".into(), material.id().to_string().into());
     }
+    if let (true, Some(members)) = (key.origin == Origin::External, metadata.as_object_mut())
+        && state != KeyState::PendingImport
+        && !key.lacks_material()
+    {
+        expiration(members, key.valid_to());
+    }
     if let (KeyState::PendingDeletion { deletion }, Some(members)) =
-        (key.state, metadata.as_object_mut())
+        (state, metadata.as_object_mut())
     {
         members.insert("DeletionDate".into(), seconds(deletion));
     }
     if let (KeyState::PendingReplicaDeletion { window }, Some(members)) =
-        (key.state, metadata.as_object_mut())
+        (state, metadata.as_object_mut())
     {
         members.insert("PendingDeletionWindowInDays".into(), window.into());
     }

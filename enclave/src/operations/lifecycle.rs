@@ -113,7 +113,11 @@ impl Input for CancelKeyDeletion {
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        set_state(service, &permit, KeyState::Disabled).await?;
+        let cancel = |key: &mut Key| {
+            key.state = key.state_without_deletion();
+            Ok(())
+        };
+        change(service, &permit, cancel).await?;
         Ok(json!({ "KeyId": permit.key()?.arn }))
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod data_keys;
 mod encapsulation;
 pub(crate) mod encryption;
 mod grants;
+mod imports;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
 mod mac;
@@ -38,6 +39,7 @@ use data_keys::{GenerateDataKey, GenerateDataKeyWithoutPlaintext};
 use encapsulation::{Decapsulate, Encapsulate};
 use encryption::{Decrypt, Encrypt, ReEncrypt};
 use grants::{CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant};
+use imports::{DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial};
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
 use mac::{GenerateMac, VerifyMac};
@@ -198,7 +200,7 @@ async fn change(
     service
         .keys
         .change(held.key.id, |key| {
-            key.state.check(needed, &held.arn)?;
+            key.state_at(permit.time()).check(needed, &held.arn)?;
             edit(key)
         })
         .await

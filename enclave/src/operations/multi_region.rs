@@ -118,7 +118,7 @@ impl Input for ReplicateKey {
         service.keys.change_family(held.key.id, replicate).await?;
         let made = made.ok_or(ApiError::Internal)?;
         Ok(json!({
-            "ReplicaKeyMetadata": metadata(&there.keys.place, &made),
+            "ReplicaKeyMetadata": metadata(&there.keys.place, &made, now),
             "ReplicaPolicy": document,
             "ReplicaTags": made.tags.iter().map(tags::description).collect::<Vec<_>>(),
         }))
@@ -128,7 +128,7 @@ impl Input for ReplicateKey {
 /// Between the permit and a change another request may have changed the key: what was checked is
 /// looked at again.
 fn check(primary: &Key, held: &HeldKey, permit: &Permit) -> Result<(), ApiError> {
-    primary.state.check(permit.operation().needed_state(), &held.arn)?;
+    primary.state_at(permit.time()).check(permit.operation().needed_state(), &held.arn)?;
     check_primary(primary, &held.arn)
 }
 
@@ -173,7 +173,10 @@ impl Input for UpdatePrimaryRegion {
             let found = family.relative(&self.region).filter(|_| permit.second_key().is_ok());
             let replica =
                 found.ok_or_else(|| ApiError::NotFound(format!("Key '{there}' does not exist")))?;
-            replica.key.state.check(permit.operation().needed_state(), &replica.arn)?;
+            replica
+                .key
+                .state_at(permit.time())
+                .check(permit.operation().needed_state(), &replica.arn)?;
             family.promote(&self.region);
             Ok::<_, ApiError>(Vec::new())
         };

@@ -1,10 +1,12 @@
 //! EnableKeyRotation, DisableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand, ListKeyRotations.
 
+use super::imports::{describe_import, wrong_origin};
 use super::multi_region::check_primary;
 use super::{Input, KEY_ID, change, limit, offset, page_from, seconds};
 use crate::api::{ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
 use crate::keys::Key;
+use crate::keys::import::Origin;
 use crate::keys::material::{KeyMaterial, RotationType};
 use crate::keys::rotation::Rotation;
 use crate::keys::spec::KeyType;
@@ -37,7 +39,7 @@ impl Input for EnableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates_here(permit)
+        rotates_by_itself(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -60,7 +62,7 @@ impl Input for DisableKeyRotation {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates_here(permit)
+        rotates_by_itself(permit)
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -91,6 +93,13 @@ fn rotates_here(permit: &Permit) -> Result<(), ApiError> {
     rotates(permit)?;
     let held = permit.key()?;
     is_rotated_here(&held.key, &held.arn)
+}
+
+/// Imported material rotates when somebody imports more of it, and not by time.
+fn rotates_by_itself(permit: &Permit) -> Result<(), ApiError> {
+    rotates_here(permit)?;
+    let held = permit.key()?;
+    if held.key.origin == Origin::External { Err(wrong_origin(held)) } else { Ok(()) }
 }
 
 async fn set_rotation(
@@ -151,7 +160,16 @@ impl Input for RotateKeyOnDemand {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
-        rotates_here(permit)
+        rotates_here(permit)?;
+        let held = permit.key()?;
+        if held.key.origin == Origin::External && held.key.multi_region.is_some() {
+            return Err(ApiError::UnsupportedOperation(format!(
+                "{} is a multi-Region key with imported key material, which this version of Sekisho \
+                 does not rotate.",
+                held.arn
+            )));
+        }
+        Ok(())
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
@@ -166,7 +184,13 @@ impl Input for RotateKeyOnDemand {
                      on-demand rotations can be performed for this key: {arn}"
                 )));
             }
-            key.rotate(KeyMaterial::rotated(permit.time(), RotationType::OnDemand)?);
+            if key.origin == Origin::AwsKms {
+                key.rotate(KeyMaterial::rotated(permit.time(), RotationType::OnDemand)?);
+            } else if !key.rotate_to_imported(permit.time()) {
+                return Err(ApiError::InvalidState(format!(
+                    "No available key material pending rotation for the key: {arn}."
+                )));
+            }
             Ok(())
         };
         change(service, &permit, rotate).await?;
@@ -176,7 +200,7 @@ impl Input for RotateKeyOnDemand {
 
 pub(crate) struct ListKeyRotations {
     key_id: String,
-    include: &'static str,
+    include: Option<&'static str>,
     offset: usize,
     limit: usize,
 }
@@ -188,7 +212,7 @@ impl Input for ListKeyRotations {
         let include = fields.choice("IncludeKeyMaterial", &["ALL_KEY_MATERIAL", ROTATIONS_ONLY])?;
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
-            include: include.unwrap_or(ROTATIONS_ONLY),
+            include,
             offset: offset(fields)?,
             limit: limit(fields, 100, 1000)?,
         })
@@ -199,22 +223,37 @@ impl Input for ListKeyRotations {
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {
+        if self.include.is_some() && permit.key()?.key.spec.key_type() != KeyType::Symmetric {
+            return Err(ApiError::Validation(
+                "Input parameter includeKeyMaterial can only be used with symmetric keys.".into(),
+            ));
+        }
         rotates(permit)
     }
 
     async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
         let current = held.key.current_material().map(KeyMaterial::id);
-        let materials = held.key.materials().iter();
-        let all = self.include != ROTATIONS_ONLY;
+        let pending = held.key.pending_material();
+        let materials = held.key.materials().iter().chain(pending);
+        let all = self.include.is_some_and(|include| include != ROTATIONS_ONLY);
         let listed = materials.filter(|material| all || material.rotation.is_some());
         Ok(page_from(listed, self.offset, self.limit, "Rotations", |material| {
-            let is_current = Some(material.id()) == current;
+            let state = if Some(material.id()) == current {
+                "CURRENT"
+            } else if pending.is_some_and(|pending| pending.id() == material.id()) {
+                "PENDING_ROTATION"
+            } else {
+                "NON_CURRENT"
+            };
             let mut entry = json!({
                 "KeyId": held.arn,
                 "KeyMaterialId": material.id().to_string(),
-                "KeyMaterialState": if is_current { "CURRENT" } else { "NON_CURRENT" },
+                "KeyMaterialState": state,
             });
+            if let (Some(import), Some(members)) = (&material.import, entry.as_object_mut()) {
+                describe_import(members, import, material.secret().is_some());
+            }
             if let (Some(how), Some(members)) = (material.rotation, entry.as_object_mut()) {
                 members.insert("RotationDate".into(), seconds(material.created));
                 members.insert("RotationType".into(), how.name().into());

@@ -2,7 +2,11 @@
 
 use crate::api::Operation;
 use crate::http;
+use crate::keys::ber;
 use crate::keys::ciphertext::CiphertextBlob;
+use crate::keys::id::KeyId;
+use crate::keys::import::NewMaterial;
+use crate::keys::spec::{KeySpec, KeyUsage};
 use crate::operations::Action;
 use crate::secret::{RootKey, Subkeys};
 use crate::signature::{Claim, SignedRequest};
@@ -49,6 +53,17 @@ pub fn signature(
 /// Reads a CiphertextBlob; whether it has the form of one.
 pub fn ciphertext(bytes: &[u8]) -> bool {
     CiphertextBlob::parse(bytes).is_ok()
+}
+
+/// Reads what was unwrapped as the material of a key, by AWS's names; whether it is right for it.
+pub fn key_material(spec: &str, usage: &str, bytes: &[u8]) -> bool {
+    let kind = KeySpec::named(spec).zip(KeyUsage::named(usage));
+    kind.is_some_and(|(spec, usage)| NewMaterial::read(KeyId::NIL, spec, usage, bytes).is_ok())
+}
+
+/// DER of an element of BER.
+pub fn ber(bytes: &[u8]) -> Option<Vec<u8>> {
+    ber::to_der(bytes).ok().map(|der| der.to_vec())
 }
 
 /// Reads the plaintexts of an entry, of a snapshot's manifest and of its chunks; how many of them

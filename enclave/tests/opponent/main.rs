@@ -21,6 +21,7 @@ mod audit;
 mod boot;
 mod entries;
 mod frames;
+mod imports;
 mod relay;
 mod requests;
 mod snapshots;

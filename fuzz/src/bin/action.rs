@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sekisho_enclave::probe::parsers;
 use sekisho_fuzz::within_allowance;
 
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 20] = [
     "TrentService.CreateAlias",
     "TrentService.CreateKey",
     "TrentService.Decrypt",
@@ -13,6 +13,8 @@ const TARGETS: [&str; 18] = [
     "TrentService.Encrypt",
     "TrentService.GenerateDataKey",
     "TrentService.GetKeyPolicy",
+    "TrentService.GetParametersForImport",
+    "TrentService.ImportKeyMaterial",
     "TrentService.ListAliases",
     "TrentService.ListKeys",
     "TrentService.PutKeyPolicy",

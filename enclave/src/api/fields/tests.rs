@@ -75,3 +75,20 @@ fn wrong_types_and_broken_json_are_serialization_errors() {
     assert!(fields.text("KeyId", Text::length(0, 9)).is_err());
     assert!(fields.blob("Plaintext", 0, 9).is_err());
 }
+
+#[test]
+fn times_are_seconds_with_a_fraction_or_without() {
+    for (number, milliseconds) in [
+        ("0", 0),
+        ("1789209320", 1_789_209_320_000),
+        ("1789209320.25", 1_789_209_320_250),
+        ("-5", 0),
+        ("1e300", u64::MAX),
+    ] {
+        let mut fields = Fields::parse(format!("{{\"ValidTo\":{number}}}").as_bytes()).unwrap();
+        assert_eq!(fields.timestamp("ValidTo").unwrap(), Some(milliseconds), "{number}");
+        assert_eq!(fields.timestamp("ValidTo").unwrap(), None);
+    }
+    let mut fields = Fields::parse(br#"{"ValidTo":"2026-01-31T00:00:00Z"}"#).unwrap();
+    assert_eq!(fields.timestamp("ValidTo").unwrap_err().code(), "SerializationException");
+}
