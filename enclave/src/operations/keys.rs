@@ -17,22 +17,6 @@ use crate::service::Service;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// `CustomerMasterKeySpec` of AWS's service model: what there was before `KeySpec`.
-const OLD_KEY_SPECS: &[&str] = &[
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "ECC_NIST_P256",
-    "ECC_NIST_P384",
-    "ECC_NIST_P521",
-    "ECC_SECG_P256K1",
-    "SYMMETRIC_DEFAULT",
-    "HMAC_224",
-    "HMAC_256",
-    "HMAC_384",
-    "HMAC_512",
-    "SM2",
-];
 /// `KeySpec` of AWS's service model.
 const KEY_SPECS: &[&str] = &[
     "RSA_2048",
@@ -56,6 +40,8 @@ const KEY_SPECS: &[&str] = &[
     "ML_KEM_768",
     "ML_KEM_1024",
 ];
+/// `CustomerMasterKeySpec` of AWS's service model has those of its time alone.
+const OLD_KEY_SPECS: &[&str] = KEY_SPECS.split_at(13).0;
 /// `DescriptionType` of AWS's service model.
 const DESCRIPTION: Text = Text::length(0, 8192);
 const KEY_USAGES: &[&str] = &[
