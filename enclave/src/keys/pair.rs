@@ -99,20 +99,14 @@ impl KeyPair {
         usage: KeyUsage,
         pkcs8: &[u8],
     ) -> Result<Self, PairError> {
-        if !is_whole(pkcs8) {
-            return Err(PairError::Failed);
-        }
         let private = match (usage, rsa_size(spec)) {
-            (KeyUsage::EncryptDecrypt, Some(size)) => {
+            (KeyUsage::EncryptDecrypt, Some(_)) => {
                 let key = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
-                expect_size(size, key.key_size_bytes())?;
                 let public = OaepPublicEncryptingKey::new(key.public_key())?;
                 Private::Decrypting { private: OaepPrivateDecryptingKey::new(key)?, public }
             }
-            (KeyUsage::SignVerify, Some(size)) => {
-                let pair = rsa::KeyPair::from_pkcs8(pkcs8)?;
-                expect_size(size, pair.public_modulus_len())?;
-                Private::RsaSigning(pair)
+            (KeyUsage::SignVerify, Some(_)) => {
+                Private::RsaSigning(rsa::KeyPair::from_pkcs8(pkcs8)?)
             }
             (KeyUsage::SignVerify, None) => match spec {
                 KeySpec::EccNistEdwards25519 => Private::Ed25519(EdwardsPair::from_pkcs8(pkcs8)?),
@@ -284,6 +278,9 @@ impl KeyPair {
 
 /// The DER SubjectPublicKeyInfo of a private key in PKCS #8, if it is one of this spec.
 pub(crate) fn public_key(spec: KeySpec, pkcs8: &[u8]) -> Result<Vec<u8>, PairError> {
+    if !is_whole(pkcs8) {
+        return Err(PairError::Failed);
+    }
     let der: PublicKeyX509Der<'_> = match (rsa_size(spec), spec) {
         (Some(size), _) => {
             let private = PrivateDecryptingKey::from_pkcs8(pkcs8)?;
@@ -315,10 +312,6 @@ fn is_whole(der: &[u8]) -> bool {
         }
         _ => false,
     }
-}
-
-fn expect_size(wanted: KeySize, bytes: usize) -> Result<(), PairError> {
-    if bytes == wanted.len() { Ok(()) } else { Err(PairError::OtherKind) }
 }
 
 fn rsa_size(spec: KeySpec) -> Option<KeySize> {
