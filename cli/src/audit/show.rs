@@ -45,6 +45,9 @@ pub(super) fn line(entry: &AuditEntry) -> String {
         entry.operation,
         subject.map_or("-", |arn| resource(arn)),
     );
+    if let Some(second) = &entry.second_key {
+        line.push_str(&format!(" and {}", resource(second)));
+    }
     if let Some(error) = &entry.error {
         line.push_str("  ");
         line.push_str(error);
@@ -200,6 +203,13 @@ mod tests {
             assert!(line.contains(part), "{part}: {line}");
         }
         assert!(line.ends_with(r"AccessDeniedException: because\u{1b}[31m"), "{line}");
+    }
+
+    #[test]
+    fn a_line_names_both_keys() {
+        let second_key = Some("arn:aws:kms:eu-central-1:111122223333:key/5678".into());
+        let line = line(&AuditEntry { second_key, ..entry() });
+        assert!(line.contains("key/1234 and key/5678"), "{line}");
     }
 
     #[test]
