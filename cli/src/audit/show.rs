@@ -45,6 +45,9 @@ pub(super) fn line(entry: &AuditEntry) -> String {
         entry.operation,
         subject.map_or_else(|| "-".to_owned(), |arn| in_region(arn)),
     );
+    if let Some(second) = &entry.second_key {
+        line.push_str(&format!(" and {}", in_region(second)));
+    }
     if let Some(error) = &entry.error {
         line.push_str("  ");
         line.push_str(error);
@@ -216,6 +219,13 @@ mod tests {
         let arn = "arn:aws:kms:eu-central-1:111122223333:key/mrk-1234";
         let line = line(&AuditEntry { key: Some(arn.into()), ..entry() });
         assert!(line.contains("key/mrk-1234 (eu-central-1)"), "{line}");
+    }
+
+    #[test]
+    fn a_line_names_both_keys() {
+        let second_key = Some("arn:aws:kms:eu-central-1:111122223333:key/5678".into());
+        let line = line(&AuditEntry { second_key, ..entry() });
+        assert!(line.contains("key/1234 and key/5678"), "{line}");
     }
 
     #[test]

@@ -33,6 +33,19 @@ for arguments in (
 ):
     refused("ValidationException", client.decrypt, says=absent, **arguments)
 refused("InvalidCiphertextException", client.decrypt, CiphertextBlob=b"no ciphertext", DryRun=True)
+# Without the modifier a dry run says whether the ciphertext opens.
+for call, arguments in (
+    (client.decrypt, {"DryRun": True}), (client.re_encrypt, {"DryRun": True, "DestinationKeyId": other["Arn"]}),
+):
+    context = "SourceEncryptionContext" if call == client.re_encrypt else "EncryptionContext"
+    refused("DryRunOperationException", call, CiphertextBlob=blob, **arguments)
+    changed = blob[:-1] + bytes([blob[-1] ^ 1])
+    refused("InvalidCiphertextException", call, CiphertextBlob=changed, **arguments)
+    refused("InvalidCiphertextException", call, CiphertextBlob=blob, **{context: {"a": "b"}}, **arguments)
+    # And with it whether leave is given, whatever the ciphertext is.
+    key_id = {"SourceKeyId" if call == client.re_encrypt else "KeyId": key["Arn"]}
+    ignoring = {**arguments, **key_id, "DryRunModifiers": ["IGNORE_CIPHERTEXT"]}
+    refused("DryRunOperationException", call, CiphertextBlob=changed, **ignoring)
 # Without a dry run the modifier changes nothing.
 modifiers = {"DryRunModifiers": ["IGNORE_CIPHERTEXT"]}
 assert client.decrypt(CiphertextBlob=blob, **modifiers)["Plaintext"] == b"data"

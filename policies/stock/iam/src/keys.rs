@@ -159,7 +159,7 @@ pub const KEYS: &[Key] = &[
     plain("kms:multiregion", Kind::Boolean, Source::MultiRegion),
     parameter("kms:primaryregion", Kind::Text, "PrimaryRegion"),
     parameter("kms:replicaregion", Kind::Text, "ReplicaRegion"),
-    plain("kms:multiregionkeytype", Kind::Text, Source::Absent),
+    parameter("kms:multiregionkeytype", Kind::Text, "MultiRegionKeyType"),
     plain("kms:viaservice", Kind::Text, Source::Absent),
     // Of the principal.
     plain("aws:principalarn", Kind::Text, Source::PrincipalArn),
