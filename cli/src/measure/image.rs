@@ -11,11 +11,10 @@
 //! Sources: the definitions of `aws-nitro-enclaves-image-format`, and "Cryptographic attestation" in
 //! the AWS Nitro Enclaves User Guide.
 
+use minicbor::Decoder;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sekisho_attestation::PcrValue;
-use serde::Deserialize;
-use serde_bytes::ByteBuf;
 use sha2::{Digest as _, Sha384};
 use std::io::{self, Read};
 
@@ -284,21 +283,30 @@ fn extended(measured: Sha384) -> PcrValue {
     PcrValue::new(hash.finalize().into())
 }
 
-/// An item of the signature section, which is a CBOR list.
-#[derive(Deserialize)]
-struct Signed {
-    /// PEM.
-    signing_certificate: ByteBuf,
-}
-
+/// The register of the certificate in a signature section.
 fn certificate(section: &[u8]) -> Result<PcrValue, ImageError> {
-    let signed: Vec<Signed> = serde_cbor::from_slice(section).map_err(|_| ImageError::Signature)?;
-    let [Signed { signing_certificate }] = signed.as_slice() else {
-        return Err(ImageError::Signature);
-    };
-    let der = CertificateDer::from_pem_slice(signing_certificate);
+    let pem = signing_certificate(section).map_err(|_| ImageError::Signature)?;
+    let der = CertificateDer::from_pem_slice(&pem.ok_or(ImageError::Signature)?);
     let der = der.map_err(|_| ImageError::Signature)?;
     Ok(extended(Sha384::new().chain_update(der)))
+}
+
+/// The section is a CBOR list of one map, in which bytes are lists of numbers. The certificate is PEM.
+fn signing_certificate(section: &[u8]) -> Result<Option<Vec<u8>>, minicbor::decode::Error> {
+    let mut decoder = Decoder::new(section);
+    let mut certificate = None;
+    if decoder.array()? != Some(1) {
+        return Ok(None);
+    }
+    for _ in 0..decoder.map()?.unwrap_or_default() {
+        match decoder.str()? {
+            "signing_certificate" => {
+                certificate = Some(decoder.array_iter()?.collect::<Result<_, _>>()?);
+            }
+            _ => decoder.skip()?,
+        }
+    }
+    Ok(certificate)
 }
 
 /// Why a file does not measure.
@@ -396,11 +404,14 @@ mod tests {
     fn a_signature_adds_the_certificate() {
         let key = rcgen::KeyPair::generate().unwrap();
         let signer = rcgen::CertificateParams::default().self_signed(&key).unwrap();
-        let item = std::collections::BTreeMap::from([
-            ("signing_certificate", signer.pem().into_bytes()),
-            ("signature", vec![1, 2, 3]),
-        ]);
-        let section = serde_cbor::to_vec(&vec![item]).unwrap();
+        let mut section = minicbor::Encoder::new(Vec::new());
+        section.array(1).unwrap().map(2).unwrap().str("signature").unwrap().array(0).unwrap();
+        let pem = signer.pem().into_bytes();
+        section.str("signing_certificate").unwrap().array(pem.len() as u64).unwrap();
+        for byte in &pem {
+            section.u8(*byte).unwrap();
+        }
+        let section = section.into_writer();
         let parts = [PARTS[0], PARTS[1], PARTS[3], (4, section.as_slice())];
         let measured = measure(image(&parts).as_slice()).unwrap();
         assert_eq!(measured.registers[3], (8, register(&[signer.der()])));
