@@ -11,6 +11,15 @@ fn script(name: &str) {
     Service::start(folder.path()).python(name, &[]);
 }
 
+/// With a second Region, which `state.py` knows.
+fn script_in_regions(name: &str) {
+    let folder = folder();
+    let arguments = ["us-east-1", "eu-central-1"].map(|region| ["--region", region]);
+    let users = [["--user", "alice"], ["--user", "bob"]];
+    let arguments = [users.as_flattened(), arguments.as_flattened()].concat();
+    Service::start_with(folder.path(), &arguments).python(name, &[]);
+}
+
 #[test]
 fn what_goes_in_comes_out() {
     let folder = folder();
@@ -101,13 +110,13 @@ fn errors_are_those_of_aws() {
 
 #[test]
 fn every_member_is_held_to_awss_service_model() {
-    script("model.py");
+    script_in_regions("model.py");
 }
 
 #[test]
 fn awss_examples_are_answered_as_they_say() {
     let folder = folder();
-    let place = ["--account", "111122223333", "--region", "us-east-2"];
+    let place = ["--account", "111122223333", "--region", "us-east-2", "--region", "us-west-2"];
     Service::start_with(folder.path(), &place).python("examples.py", &[]);
 }
 
@@ -118,7 +127,7 @@ fn a_dry_run_looks_at_no_ciphertext_where_it_is_told_so() {
 
 #[test]
 fn every_operation_has_its_audit_record() {
-    script("audited.py");
+    script_in_regions("audited.py");
 }
 
 #[test]

@@ -3,7 +3,11 @@
 import base64
 import hashlib
 
+import importing
 from service import kms, root_arn, user_arn
+
+# Served beside the home Region.
+OTHER_REGION = "eu-central-1"
 
 
 class State:
@@ -14,6 +18,10 @@ class State:
         self.mac = self.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
         self.signing = self.key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         self.agreement = self.key(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
+        self.kem = self.key(KeySpec="ML_KEM_768", KeyUsage="ENCAPSULATE_DECAPSULATE")
+        self.external = self.key(Origin="EXTERNAL")
+        found = importing.parameters(self.client, self.external)
+        self.import_ = importing.importing(self.external, found, importing.secret(), **importing.FOREVER)
 
     def key(self, **members):
         return self.client.create_key(**members)["KeyMetadata"]["KeyId"]
@@ -96,16 +104,22 @@ class State:
         return {"KeyId": self.other, "TagKeys": ["a"]}
 
     def ReplicateKey(self):
-        return {"KeyId": self.other, "ReplicaRegion": "eu-central-1"}
+        return {"KeyId": self.key(MultiRegion=True), "ReplicaRegion": OTHER_REGION}
 
     def UpdatePrimaryRegion(self):
-        return {"KeyId": self.other, "PrimaryRegion": "eu-central-1"}
+        request = self.ReplicateKey()
+        self.client.replicate_key(**request)
+        return {"KeyId": request["KeyId"], "PrimaryRegion": OTHER_REGION}
 
     def GetParametersForImport(self):
-        return {"KeyId": self.other, "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+        return {"KeyId": self.external, "WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
 
     def ImportKeyMaterial(self):
-        return {"KeyId": self.other, "ImportToken": "AA==", "EncryptedKeyMaterial": "AA=="}
+        blobs = ("ImportToken", "EncryptedKeyMaterial")
+        return {**self.import_, **{name: encoded(self.import_[name]) for name in blobs}}
+
+    def DeleteImportedKeyMaterial(self):
+        return {"KeyId": self.external}
 
     # Cryptography.
 
@@ -157,10 +171,11 @@ class State:
         return {"KeyId": self.agreement, "KeyAgreementAlgorithm": "ECDH", "PublicKey": encoded(public)}
 
     def Encapsulate(self):
-        return {"KeyId": self.other, "EncapsulationAlgorithm": "ML_KEM"}
+        return {"KeyId": self.kem, "EncapsulationAlgorithm": "ML_KEM"}
 
     def Decapsulate(self):
-        return {**self.Encapsulate(), "SharedSecretCiphertextBlob": "AA=="}
+        made = self.client.encapsulate(**self.Encapsulate())
+        return {**self.Encapsulate(), "SharedSecretCiphertextBlob": encoded(made["SharedSecretCiphertextBlob"])}
 
 
 def encoded(data):

@@ -136,11 +136,14 @@ fn what_wraps_what() {
         for hash in ["1", "256"] {
             let (direct, hybrid) =
                 (format!("RSAES_OAEP_SHA_{hash}"), format!("RSA_AES_KEY_WRAP_SHA_{hash}"));
-            for material in KeySpec::ALL {
+            // Of keys of lattices AWS imports no material.
+            let imported = KeySpec::ALL.into_iter().filter(|spec| !spec.name().starts_with("ML_"));
+            for material in imported {
                 let is_rsa = material.name().starts_with("RSA_");
                 let is_ecc = material.name().starts_with("ECC_");
-                let is_too_long = material == KeySpec::EccNistP521 && spec == "RSA_2048";
                 let named = material.name();
+                let is_long = matches!(named, "ECC_NIST_P521" | "ECC_NIST_EDWARDS25519");
+                let is_too_long = is_long && spec == "RSA_2048";
                 assert_eq!(wraps(&hybrid, spec, material), is_rsa || is_ecc, "{hybrid} {named}");
                 assert_eq!(wraps(&direct, spec, material), !is_rsa && !is_too_long, "{named}");
             }
