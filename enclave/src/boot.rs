@@ -145,6 +145,8 @@ pub(crate) async fn unseal(
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
     tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
+    let meter =
+        |region: &String| (region.clone(), Meter::new(&configuration.quotas, milliseconds(now)));
     let service = Service {
         started: milliseconds(now),
         credentials: Arc::new(Credentials::new(
@@ -154,7 +156,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         )),
-        quotas: Arc::new(Meter::new(&configuration.quotas, milliseconds(now))),
+        quotas: Arc::new(regions.iter().map(meter).collect()),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
         import_tokens: Arc::new(ImportTokens::new(subkeys.import_tokens)),

@@ -11,6 +11,7 @@ use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A clone shares everything.
@@ -19,7 +20,8 @@ pub(crate) struct Service {
     /// When this worker was started, milliseconds since 1970.
     pub(crate) started: u64,
     pub(crate) credentials: Arc<Credentials>,
-    pub(crate) quotas: Arc<Meter>,
+    /// By Region.
+    pub(crate) quotas: Arc<HashMap<String, Meter>>,
     pub(crate) recipients: Arc<RecipientVerifier>,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: Arc<KeyPolicy>,
@@ -47,6 +49,11 @@ impl Default for Computing {
 }
 
 impl Service {
+    /// What is left of this Region's quotas.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.quotas.get(&self.keys.place.region)
+    }
+
     /// The same service in another of its Regions; none where it does not serve that.
     pub(crate) fn in_region(&self, region: &str) -> Option<Cow<'_, Self>> {
         if region == self.keys.place.region {
