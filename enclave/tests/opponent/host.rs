@@ -350,4 +350,12 @@ impl Store for Opponent {
             None => tail,
         })
     }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store().slot(slot).await
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.store().fill_slot(slot, content).await
+    }
 }
