@@ -115,6 +115,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         configuration,
         nsm,
         root_key: None,
+        egress: None,
         credentials: Vec::new(),
         listen: arguments.listen,
         store: arguments.store,
