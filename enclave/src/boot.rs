@@ -205,10 +205,11 @@ impl Serving {
 
     /// With the requests that are open at the shutdown, and what only memory knew until then.
     async fn serve_to_the_end(self, listener: &Listener, shutdown: impl Future<Output = ()>) {
-        let keys = self.worker.service.as_ref().map(|service| service.keys.clone());
+        let service = self.worker.service.as_ref();
+        let noted = service.map(|service| (service.keys.clone(), service.started));
         self.serve(listener, shutdown).await.finish().await;
-        if let Some(keys) = keys {
-            upkeep::store_last_usages(&keys, milliseconds(OffsetDateTime::now_utc())).await;
+        if let Some((keys, started)) = noted {
+            upkeep::store_last_usages(&keys, started).await;
         }
     }
 }

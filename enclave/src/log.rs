@@ -111,7 +111,7 @@ pub(crate) fn log(event: Event<'_>) {
              its root key to these registers"
         ),
         Event::Register { register, value } => {
-            info!(register, value = hex::encode(value), "measured");
+            warn!(register, value = hex::encode(value), "measured");
         }
         Event::UnsealFailed(failure) => {
             warn!(%failure, "the root key is not unwrapped; trying again");
