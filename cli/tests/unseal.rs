@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use running::{SEKISHO, STATE, Service, folder, run, words};
 use serde_json::{Value, json};
 
@@ -223,14 +225,14 @@ fn a_service_is_unsealed_for_its_measurement_alone() {
     let plaintext = format!("fileb://{}", secret.display());
     let encrypted = b.aws("default", &["encrypt", "--key-id", key, "--plaintext", &plaintext]);
     let blob = value(&encrypted);
-    let blob = blob.pointer("/CiphertextBlob").and_then(Value::as_str).expect("a blob").to_owned();
+    let blob = blob.pointer("/CiphertextBlob").and_then(Value::as_str).expect("a blob");
+    let file = sealed.logs.path().join("blob");
+    fs::write(&file, BASE64.decode(blob).expect("base64")).expect("a blob");
+    let file = format!("fileb://{}", file.display());
     assert_eq!(b.stop(), Some(0));
     assert!(!sealed.folder.path().join("root.key").exists(), "there is a root key in a file");
     let decrypts = |service: &Service| {
-        let decrypted = service.aws(
-            "default",
-            &["decrypt", "--ciphertext-blob", &blob, "--cli-binary-format", "base64"],
-        );
+        let decrypted = service.aws("default", &["decrypt", "--ciphertext-blob", &file]);
         let plaintext = value(&decrypted);
         assert_eq!(plaintext.pointer("/Plaintext"), Some(&json!("a2VwdCBvdmVyIHRoZSByZXN0YXJ0")));
     };
