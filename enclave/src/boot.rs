@@ -126,7 +126,7 @@ pub async fn run(
             ready();
             front.serve_to_the_end(&listener, shutdown).await;
         }
-        (UnsealProvider::Nothing, None, _) => {
+        (UnsealProvider::Nothing | UnsealProvider::DevelopmentFile, None, _) => {
             log(Event::Sealed);
             let sealed = front.sealed(now)?;
             let listener = accept_on(&listen).await?;
@@ -294,10 +294,7 @@ pub enum BootError {
     #[error(transparent)]
     Measure(#[from] MeasureError),
     /// The unseal provider and what the worker is given do not go together.
-    #[error(
-        "a development file needs its root key, a KMS the host's egress and no root key, and no \
-         provider neither"
-    )]
+    #[error("a root key is for a development file alone, and a KMS needs the host's egress")]
     RootKey,
     /// It is too large.
     #[error("boot configuration: {0}")]

@@ -1,6 +1,7 @@
 //! The worker's parsers of hostile bytes, each by itself, for fuzzing.
 
 use crate::api::Operation;
+use crate::cms::OaepKey;
 use crate::cms::open::{Envelope, EphemeralKey};
 use crate::http;
 use crate::keys::ber;
@@ -85,6 +86,11 @@ impl Recipient {
     pub fn public_key(&self) -> &[u8] {
         self.0.public_key()
     }
+}
+
+/// A CiphertextForRecipient for whoever holds the key of this SubjectPublicKeyInfo.
+pub fn envelop(spki: &[u8], content: &[u8]) -> Option<Vec<u8>> {
+    OaepKey::from_spki(spki).ok()?.envelop(content).ok()
 }
 
 /// Reads the plaintexts of an entry, of a snapshot's manifest and of its chunks; how many of them

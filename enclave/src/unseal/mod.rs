@@ -93,8 +93,9 @@ impl Unsealer {
     pub(crate) async fn root_key(&self) -> RootKey {
         let mut pause = self.pauses.first;
         let mut last: Option<(Failure, u32)> = None;
+        let mut fresh = None;
         loop {
-            let failure = match self.attempt().await {
+            let failure = match self.attempt(&mut fresh).await {
                 Ok(key) => return key,
                 Err(failure) => failure,
             };
@@ -116,10 +117,10 @@ impl Unsealer {
         }
     }
 
-    async fn attempt(&self) -> Result<RootKey, Failure> {
-        let (held, fresh) = match self.store.slot(SLOT).await? {
-            Some(held) => (held, None),
-            None => self.first_key().await?,
+    async fn attempt(&self, fresh: &mut Option<Fresh>) -> Result<RootKey, Failure> {
+        let held = match self.store.slot(SLOT).await? {
+            Some(held) => held,
+            None => self.first_key(fresh).await?,
         };
         let wrapped = WrappedKey::decode(&held)?;
         if wrapped.key != *self.kms.key() {
@@ -127,29 +128,37 @@ impl Unsealer {
         }
         // Also at the first start: a key that cannot be decrypted again must not seal anything.
         let key = self.kms.decrypt(&wrapped.ciphertext).await?;
-        if fresh.is_some_and(|fresh| !bool::from(fresh.ct_eq(key.as_slice()))) {
+        // What another worker has put there first goes before what this one has had made.
+        let ours = fresh.as_ref().filter(|fresh| fresh.wrapped == held);
+        if ours.is_some_and(|ours| !bool::from(ours.plaintext.ct_eq(key.as_slice()))) {
             return Err(Failure::OtherPlaintext);
         }
         let key: &[u8; ROOT_KEY] = key.as_slice().try_into().map_err(|_| Failure::Malformed)?;
         Ok(RootKey::from_bytes(key))
     }
 
-    /// A new key, and what the store holds of it: durable before anything is done with it. What
-    /// another worker has put there first goes before; then there is no plaintext to compare.
-    async fn first_key(&self) -> Result<(Vec<u8>, Option<Zeroizing<Vec<u8>>>), Failure> {
+    /// A new key, and what the store holds then: durable before anything is done with it.
+    async fn first_key(&self, fresh: &mut Option<Fresh>) -> Result<Vec<u8>, Failure> {
         let is_new = self.store.head().await? == 0 && self.store.audit_tail().await?.is_none();
         if !is_new {
             return Err(Failure::WrappedKeyMissing);
         }
         let (ciphertext, plaintext) = self.kms.generate_data_key().await?;
         let wrapped = WrappedKey { key: self.kms.key().clone(), ciphertext }.encode()?;
+        // Before it is known whether the store has taken it.
+        *fresh = Some(Fresh { wrapped: wrapped.clone(), plaintext });
         let held = self.store.fill_slot(SLOT, wrapped.clone()).await?;
-        let ours = held == wrapped;
-        if ours {
+        if held == wrapped {
             log(Event::RootKeyWrapped);
         }
-        Ok((held, ours.then_some(plaintext)))
+        Ok(held)
     }
+}
+
+/// A root key that was made at this start, as it is and as it was to be stored.
+struct Fresh {
+    wrapped: Vec<u8>,
+    plaintext: Zeroizing<Vec<u8>>,
 }
 
 /// Up to a quarter less, so that workers that failed together do not ask together.
