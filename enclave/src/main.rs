@@ -4,8 +4,8 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas, UnsealProvider,
-    start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
+    UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
 use sekisho_wire::egress::Destination;

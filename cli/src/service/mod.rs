@@ -120,12 +120,8 @@ impl Service {
         let worker = Process::start(Role::Worker, &options.log, &worker).await?;
 
         let endpoint = endpoint(host.address.parse().map_err(|_| StartError::Address)?)?;
-        let configuration = worker::configuration(
-            &settings,
-            development.root_der(),
-            auditor_key,
-            options.quotas,
-        );
+        let configuration =
+            worker::configuration(&settings, development.root_der(), auditor_key, options.quotas);
         let boot_configuration_sha384 = configuration.sha384()?;
         let attested = attest(&endpoint, &development, boot_configuration_sha384).await?;
         let service = Self {
