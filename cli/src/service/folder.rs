@@ -76,7 +76,7 @@ impl Folder {
         };
         let lock = lock(&path)?;
         if !wanted.agrees_with(&settings) {
-            return Err(FolderError::OtherSettings { path, settings });
+            return Err(FolderError::OtherSettings { path, settings: settings.into() });
         }
         if wanted.unseal.is_some() && path.join(ROOT_KEY).exists() {
             return Err(FolderError::HasRootKey { path });
@@ -313,7 +313,7 @@ pub(crate) enum FolderError {
         "{} was made for region {} and account {}, and its keys say so: use those, another --data-dir, or --reset",
         path.display(), settings.region, settings.account
     )]
-    OtherSettings { path: PathBuf, settings: Settings },
+    OtherSettings { path: PathBuf, settings: Box<Settings> },
     #[error(
         "{} has its root key in a file: use another --data-dir for a service that a KMS unseals",
         path.display()

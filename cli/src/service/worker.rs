@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::channel::ParentGone;
-use super::folder::Settings;
 use super::nsm::Development;
 use super::processes::{Child, Ended, Role};
+use super::settings::Settings;
 
 /// What the worker is told: over stdin, because most of it is secret.
 #[derive(Serialize, Deserialize)]

@@ -80,7 +80,7 @@ impl Serving {
         let worker = Arc::new(Worker { attester, service: None, bounds: Bounds::default() });
         let serving = identity.clone();
         tokio::spawn(async move {
-            http::serve(&listener, serving, worker, std::future::pending()).await;
+            http::serve(&listener, serving, worker, std::future::pending()).await.finish().await;
         });
         Self { folder, identity, nsm, pki }
     }

@@ -108,19 +108,19 @@ impl KmsClient {
 
     /// A new key of 256 bits, wrapped and as it is.
     pub(super) async fn generate_data_key(&self) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), Failure> {
-        let input = json!({ "KeySpec": "AES_256" });
-        let (answer, plaintext) = self.ask("TrentService.GenerateDataKey", input).await?;
+        let input = [("KeySpec", "AES_256".into())];
+        let (answer, plaintext) = self.ask("TrentService.GenerateDataKey", &input).await?;
         let wrapped = answer.ciphertext_blob.ok_or(Failure::Malformed)?;
         Ok((BASE64.decode(wrapped).map_err(|_| Failure::Malformed)?, plaintext))
     }
 
     /// What was wrapped.
     pub(super) async fn decrypt(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let input = json!({
-            "CiphertextBlob": BASE64.encode(wrapped),
-            "EncryptionAlgorithm": "SYMMETRIC_DEFAULT",
-        });
-        Ok(self.ask("TrentService.Decrypt", input).await?.1)
+        let input = [
+            ("CiphertextBlob", BASE64.encode(wrapped)),
+            ("EncryptionAlgorithm", "SYMMETRIC_DEFAULT".into()),
+        ];
+        Ok(self.ask("TrentService.Decrypt", &input).await?.1)
     }
 
     /// One operation; the answer's key is the one that was asked for, and what is encrypted to
@@ -128,16 +128,19 @@ impl KmsClient {
     async fn ask(
         &self,
         target: &str,
-        mut input: Value,
+        own: &[(&str, String)],
     ) -> Result<(Answer, Zeroizing<Vec<u8>>), Failure> {
         let (recipient, document) = self.recipient().await?;
-        input["KeyId"] = self.key().as_str().into();
-        input["EncryptionContext"] = self.encryption_context.clone();
-        input["Recipient"] = json!({
+        let recipient_parameter = json!({
             "KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256",
             "AttestationDocument": BASE64.encode(document),
         });
-        let body = input.to_string().into_bytes();
+        let mut input = serde_json::Map::new();
+        input.insert("KeyId".into(), self.key().as_str().into());
+        input.insert("EncryptionContext".into(), self.encryption_context.clone());
+        input.insert("Recipient".into(), recipient_parameter);
+        input.extend(own.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())));
+        let body = Value::Object(input).to_string().into_bytes();
         let credentials = egress::credentials(&self.egress).await?;
         let credentials = AccessKey {
             id: credentials.access_key_id,

@@ -239,7 +239,8 @@ fn each_malformation_is_refused() {
     };
     let oaep_of = |key: &[u8]| encrypt_key(&OAEP_SHA256_MGF1SHA256, key, None);
     let label = element(0xa2, &[&algorithm(&[0x2a], &element(TAG_OCTET_STRING, &[b"label"]))]);
-    let bent: [(&str, &dyn Fn(&mut Parts)); 24] = [
+    type Bend<'a> = &'a dyn Fn(&mut Parts);
+    let bent: [(&str, Bend<'_>); 24] = [
         ("another content type", &|p| p.content_info = DATA.to_vec()),
         ("version 0", &|p| p.version = 0),
         ("version 3", &|p| p.version = 3),
