@@ -4,16 +4,19 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_enclave::{QuotaChange, Quotas};
+use sekisho_enclave::{KeyArn, QuotaChange, Quotas};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
+use crate::endpoint::Endpoint;
 use crate::failure::Failure;
+use crate::measurement::certificates;
 use crate::service::folder::Folder;
 use crate::service::identity::{Account, Region, User};
 use crate::service::processes::Log;
 use crate::service::settings::Wanted;
+use crate::service::unseal::KmsSettings;
 use crate::service::{Options, Service, default_folder};
 
 const EXAMPLES: &str = "\
@@ -28,6 +31,14 @@ Examples:
 
   In two Regions, with multi-Region keys between them:
     sekisho dev --region us-east-1 --region eu-west-1
+
+  One service that unseals another, here a service B by a key of the service in the default folder:
+    sekisho dev --data-dir B --prepare
+    sekisho dev --caller-root B/development-root.pem
+    sekisho dev --data-dir B --listen 127.0.0.1:8444 --unseal-kms https://127.0.0.1:8443 \
+      --unseal-key arn:aws:kms:us-east-1:000000000000:key/... \
+      --unseal-ca ~/.local/share/sekisho/dev/ca.pem \
+      --unseal-credentials ~/.local/share/sekisho/dev/credentials
 
   In a folder of its own, on any free port, for a program:
     sekisho dev --data-dir ./kms --listen 127.0.0.1:0 --json
@@ -82,6 +93,19 @@ pub(crate) struct Arguments {
     #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
     quotas: Vec<QuotaChange>,
 
+    /// A further root certificate, PEM or DER, that callers' attestation documents may chain to, such
+    /// as another service's development-root.pem; repeatable, and kept for later starts.
+    #[arg(long = "caller-root", value_name = "FILE")]
+    caller_roots: Vec<PathBuf>,
+
+    #[command(flatten)]
+    unseal: Unseal,
+
+    /// Make the folder with its development root, and exit: another service can be told of the root
+    /// before this one starts.
+    #[arg(long, conflicts_with = "reset")]
+    prepare: bool,
+
     /// Remove what an earlier start made in the folder, and exit.
     #[arg(long)]
     reset: bool,
@@ -97,6 +121,51 @@ pub(crate) struct Arguments {
     /// Let the host write every byte that it carries to files in this folder.
     #[arg(long, value_name = "DIR")]
     record_traffic: Option<PathBuf>,
+}
+
+/// A KMS that unwraps the root key, in place of a file; kept for later starts.
+#[derive(clap::Args, Debug)]
+struct Unseal {
+    /// The KMS that unwraps the root key: AWS KMS, or another `sekisho dev`.
+    #[arg(
+        long = "unseal-kms",
+        value_name = "https://HOST[:PORT]",
+        requires_all = ["unseal_key", "unseal_ca", "unseal_credentials"]
+    )]
+    unseal_kms: Option<Endpoint>,
+
+    /// The ARN of the key there that wraps it.
+    #[arg(long, value_name = "ARN", requires = "unseal_kms")]
+    unseal_key: Option<KeyArn>,
+
+    /// The root certificates of that KMS, PEM or DER: another service's ca.pem.
+    #[arg(long, value_name = "FILE", requires = "unseal_kms")]
+    unseal_ca: Option<PathBuf>,
+
+    /// The AWS credentials for it: another service's file, or JSON as
+    /// `aws configure export-credentials --format process` prints it. Read for each request.
+    #[arg(long, value_name = "FILE", requires = "unseal_kms")]
+    unseal_credentials: Option<PathBuf>,
+
+    /// The profile in that file.
+    #[arg(long, value_name = "NAME", default_value = "default", requires = "unseal_kms")]
+    unseal_profile: String,
+}
+
+impl Unseal {
+    fn settings(self) -> Result<Option<KmsSettings>, Failure> {
+        let Self { unseal_kms, unseal_key, unseal_ca, unseal_credentials, unseal_profile } = self;
+        let (Some(endpoint), Some(key), Some(ca), Some(credentials)) =
+            (unseal_kms, unseal_key, unseal_ca, unseal_credentials)
+        else {
+            return Ok(None);
+        };
+        let roots = certificates(&ca)?;
+        let credentials = std::path::absolute(&credentials).map_err(Failure::failed)?;
+        KmsSettings::new(&endpoint, key, roots, credentials, unseal_profile)
+            .map(Some)
+            .map_err(Failure::usage)
+    }
 }
 
 /// Runs until Ctrl-C or SIGTERM, or until host or worker ends.
@@ -119,8 +188,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     };
     tokio::pin!(stopped);
 
-    let wanted = Wanted { regions: arguments.regions, account: arguments.account };
+    let mut caller_roots = Vec::new();
+    for file in &arguments.caller_roots {
+        caller_roots.extend(certificates(file)?);
+    }
+    let wanted = Wanted {
+        regions: arguments.regions,
+        account: arguments.account,
+        caller_roots,
+        unseal: arguments.unseal.settings()?,
+    };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
+    if arguments.prepare {
+        Service::development(&folder).map_err(Failure::failed)?;
+        let root = folder.development_root();
+        println!("{}", root.display());
+        return Ok(());
+    }
     let region = folder.settings().region.to_string();
     let quotas = if arguments.aws_quotas { Quotas::aws(&region) } else { Quotas::none() };
     let options = Options {
@@ -138,6 +222,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         service = Service::start(folder, options) => service.map_err(Failure::failed)?,
         () = &mut stopped => return Ok(()),
     };
+    if service.is_sealed() {
+        announce_sealed(&service, arguments.json).map_err(Failure::failed)?;
+        let unsealed = tokio::select! {
+            unsealed = service.unsealed() => Some(unsealed.map_err(Failure::failed)?),
+            () = &mut stopped => None,
+        };
+        if unsealed.is_none() {
+            return service.stop().await.map_err(Failure::failed);
+        }
+    }
     let checkpoints = Report::of(memory, &service.attested().served(service.endpoint()));
     checkpoints.warn();
     announce(&service, &checkpoints, arguments.json).map_err(Failure::failed)?;
@@ -159,6 +253,46 @@ fn announce(service: &Service, checkpoints: &Report, as_json: bool) -> io::Resul
         writeln!(out)?;
     } else {
         out.write_all(text(service).as_bytes())?;
+    }
+    out.flush()
+}
+
+/// Says what the key's policy has to ask for.
+fn announce_sealed(service: &Service, as_json: bool) -> io::Result<()> {
+    let folder = service.folder();
+    let Some(unseal) = &folder.settings().unseal else { return Ok(()) };
+    let (attested, key) = (service.attested(), &unseal.kms.key);
+    let mut out = io::stdout().lock();
+    if as_json {
+        let sealed = json!({
+            "sealed": true,
+            "endpoint": service.endpoint().to_string(),
+            "data_dir": folder.path(),
+            "development_root": folder.development_root(),
+            "unseal_key": key.as_str(),
+            "unseal_kms": unseal.kms.endpoint.to_string(),
+            "attestation": attested.to_json(),
+        });
+        serde_json::to_writer(&mut out, &sealed)?;
+        writeln!(out)?;
+    } else {
+        writeln!(
+            out,
+            "\
+Sekisho is sealed at {endpoint}, until
+{key}
+at {kms} unwraps its root key. That key's policy has to allow kms:GenerateDataKey and
+kms:Decrypt under the condition of these registers (kms:RecipientAttestation:PCR<n>), and the KMS
+to accept documents of {root}:
+",
+            endpoint = service.endpoint(),
+            kms = unseal.kms.endpoint,
+            root = folder.development_root().display(),
+        )?;
+        for (register, value) in attested.pcrs() {
+            writeln!(out, "  PCR{register:<3} {value}")?;
+        }
+        writeln!(out)?;
     }
     out.flush()
 }
@@ -199,7 +333,7 @@ fn text(service: &Service) -> String {
 Sekisho serves AWS KMS at {endpoint}
 
   FOR DEVELOPMENT. The NSM is emulated and proves nothing about hardware; the root key is
-  a file. Whoever can read {data} can read every key.
+  {root_key}. Whoever can read {data} can read every key.
 
   The worker's attestation was verified over this endpoint: module {module},
   journal entry {sequence}.
@@ -211,6 +345,10 @@ Sekisho serves AWS KMS at {endpoint}
         account = settings.account,
         regions = settings.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         endpoint = service.endpoint(),
+        root_key = match settings.unseal {
+            Some(_) => "unwrapped for whoever says what this NSM says",
+            None => "a file",
+        },
         data = folder.path().display(),
         module = service.attested().document.module_id(),
         sequence = service.attested().binding.journal_sequence,

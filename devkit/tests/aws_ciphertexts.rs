@@ -8,11 +8,9 @@
 )]
 
 use std::path::Path;
-use std::process::Command;
 
-use sekisho_devkit::Recipient;
 use sekisho_devkit::cms::EnvelopedData;
-use sekisho_devkit::der::{self, tlv};
+use sekisho_devkit::{Recipient, published_rsa_key};
 
 #[test]
 fn samples_of_aws_are_read_and_no_prefix_or_extension_of_them() {
@@ -50,34 +48,6 @@ fn samples_of_aws_are_read_and_no_prefix_or_extension_of_them() {
     }
 }
 
-/// The published keys are numbers without those of the Chinese remainder theorem, which Python
-/// computes.
-const NUMBERS: &str = "
-import json, sys
-k = {name: int(value, 16) for name, value in json.load(open(sys.argv[1])).items()}
-n, e, d, p, q = (k[name] for name in 'nedpq')
-for number in (n, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)):
-    print('%0512x' % number)
-";
-
-/// An RSA key in PKCS#8 (RFC 8017 §A.1.2, RFC 5208 §5).
-fn pkcs8(key: &Path) -> Vec<u8> {
-    let output = Command::new("python3").args(["-c", NUMBERS]).arg(key).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let zero = tlv(der::INTEGER, &[&[0]]);
-    let mut numbers = zero.clone();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let digits: Vec<u8> = (0..line.len() / 2)
-            .map(|i| u8::from_str_radix(&line[2 * i..2 * i + 2], 16).unwrap())
-            .collect();
-        numbers.extend(der::unsigned(&digits));
-    }
-    let rsa = [&der::oid(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01")[..], &[5, 0]].concat();
-    let key = tlv(der::SEQUENCE, &[&numbers]);
-    let key = tlv(der::OCTET_STRING, &[&key]);
-    tlv(der::SEQUENCE, &[&zero, &tlv(der::SEQUENCE, &[&rsa]), &key])
-}
-
 #[test]
 fn samples_with_a_key_are_opened() {
     let Some(folder) = std::env::var_os("SEKISHO_VECTORS") else {
@@ -86,7 +56,8 @@ fn samples_with_a_key_are_opened() {
     };
     let folder = Path::new(&folder).join("cms");
     let recipient = |name: &str| {
-        Recipient::from_pkcs8(&pkcs8(&folder.join(format!("{name}_rsa_key.json")))).unwrap()
+        let key = published_rsa_key(&folder.join(format!("{name}_rsa_key.json")));
+        Recipient::from_pkcs8(&key.unwrap()).unwrap()
     };
     let sample = |name: &str| {
         std::fs::read(folder.join(format!("{name}_ciphertext_for_recipient.ber"))).unwrap()

@@ -13,7 +13,6 @@ pub(crate) use cached::CachedDocument;
 
 use crate::api::ApiError;
 use crate::audit::AuditLog;
-use crate::configuration::UnsealProvider;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::storage::journal::Journal;
@@ -73,7 +72,8 @@ impl AttestationBinding {
 /// Answers `/attestation`.
 pub(crate) struct Attester {
     pub(crate) nsm: Arc<dyn Nsm>,
-    pub(crate) unseal: UnsealProvider,
+    /// The name of the unseal provider.
+    pub(crate) unseal: &'static str,
     pub(crate) boot_configuration_sha384: [u8; 48],
     /// None while sealed.
     pub(crate) journal: Option<Arc<Journal>>,
@@ -124,7 +124,7 @@ impl Attester {
         let binding = AttestationBinding {
             service_ca_sha256: leaf.service_ca_sha256,
             boot_configuration_sha384: self.boot_configuration_sha384,
-            unseal: self.unseal.name().into(),
+            unseal: self.unseal.into(),
             journal_sequence: checkpoint.map_or(0, |checkpoint| checkpoint.sequence),
             journal_hash: checkpoint.map_or([0; 32], |checkpoint| *checkpoint.hash.as_bytes()),
             audit_signature_key: signature_key.map_or([0; 32], |key| *key.as_bytes()),
@@ -170,6 +170,7 @@ fn read_nonce(query: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::UnsealProvider;
 
     /// `user_data` of a document: 512 bytes in AWS's specification of the attestation document.
     #[test]

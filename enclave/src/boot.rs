@@ -3,9 +3,9 @@
 use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::bounds::Bounds;
-use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError};
+use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
 use crate::credentials::{BootCredential, Credentials};
-use crate::http::{self, Worker};
+use crate::http::{self, Draining, Worker};
 use crate::keys::arn::Place;
 use crate::keys::modules::Modules;
 use crate::keys::policy::{PolicyRefused, account_document, default_document};
@@ -21,14 +21,16 @@ use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
+use crate::unseal::Unsealer;
 use crate::upkeep;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
 use sekisho_wire::codec::CodecError;
-use sekisho_wire::{Address, StoreClient};
+use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -39,8 +41,10 @@ pub struct Boot {
     pub configuration: BootConfiguration,
     /// The device, or what stands in for it in development.
     pub nsm: Arc<dyn Nsm>,
-    /// The unwrapped root key; without one the worker stays sealed.
+    /// The root key, for a development file's and no other unseal provider.
     pub root_key: Option<RootKey>,
+    /// Where the host's egress listens, for a KMS that unwraps the root key.
+    pub egress: Option<Address>,
     /// Who may sign requests.
     pub credentials: Vec<BootCredential>,
     /// Where the relay's connections arrive.
@@ -53,61 +57,161 @@ pub struct Boot {
 
 /// Runs a worker until `shutdown`; calls `ready` when it accepts connections.
 ///
+/// With a KMS that unwraps the root key it accepts them sealed, and serves when the KMS has done so.
+///
 /// # Errors
-/// [`BootError`] where it could not start; once started it does not fail.
+/// [`BootError`] where it could not start, or where the storage is not as it was left.
 pub async fn run(
     boot: Boot,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BootError> {
     let now = OffsetDateTime::now_utc();
-    let Boot { configuration, nsm, root_key, credentials, listen, store, bounds } = boot;
+    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds } = boot;
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
 
-    let (authority, journal, service) = match root_key {
-        Some(root) => {
-            let store = StoreClient::dial_with(store, bounds.store);
-            let subkeys = Subkeys::derive(&root);
-            drop(root);
-            let (authority, journal, service) =
-                unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now).await?;
-            (authority, Some(journal), Some(service))
+    let store = StoreClient::dial_with(store, bounds.store);
+    let front = Front { nsm: nsm.clone(), bounds, configuration: &configuration };
+    let opening = |root: RootKey| {
+        // A KMS may have taken its time.
+        let now = OffsetDateTime::now_utc();
+        let (subkeys, store) = (Subkeys::derive(&root), store.clone());
+        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now)
+    };
+    let mut shutdown = pin!(shutdown);
+    match (&configuration.unseal, root_key, egress) {
+        (UnsealProvider::AwsKms(kms), None, Some(egress)) => {
+            let pauses = bounds.unsealing;
+            let account = &configuration.account;
+            let unsealer = Unsealer::new(kms, account, egress, store.clone(), nsm, pauses)
+                .map_err(InvalidConfiguration::from)?;
+            let sealed = front.sealed(now)?;
+            let listener = accept_on(&listen).await?;
+            log(Event::Waiting);
+            unsealer.say_registers()?;
+            ready();
+            let mut opened = None;
+            let until_opened = async {
+                let opening = async {
+                    let root = unsealer.root_key().await;
+                    log(Event::Unsealed);
+                    opening(root).await
+                };
+                tokio::select! {
+                    () = shutdown.as_mut() => {}
+                    unsealed = opening => opened = Some(unsealed),
+                }
+            };
+            let draining = sealed.serve(&listener, until_opened).await;
+            match opened {
+                None => draining.finish().await,
+                Some(unsealed) => {
+                    // Who asked while it was sealed connects again.
+                    tokio::spawn(draining.finish());
+                    let (authority, journal, service) = unsealed?;
+                    let now = OffsetDateTime::now_utc();
+                    let front = front.open(authority, journal, service, now)?;
+                    log(Event::Serving);
+                    front.serve_to_the_end(&listener, shutdown).await;
+                }
+            }
         }
-        None => {
+        (UnsealProvider::DevelopmentFile, Some(root), _) => {
+            let (authority, journal, service) = opening(root).await?;
+            let front = front.open(authority, journal, service, now)?;
+            let listener = accept_on(&listen).await?;
+            log(Event::Serving);
+            ready();
+            front.serve_to_the_end(&listener, shutdown).await;
+        }
+        (UnsealProvider::Nothing | UnsealProvider::DevelopmentFile, None, _) => {
             log(Event::Sealed);
-            (ServiceAuthority::generate(now)?, None, None)
+            let sealed = front.sealed(now)?;
+            let listener = accept_on(&listen).await?;
+            ready();
+            sealed.serve(&listener, shutdown).await.finish().await;
         }
-    };
-
-    let names = configuration.names.clone();
-    let identity = Identity::new(authority, journal.clone(), names, Terms::DEFAULT, now)?;
-    let identity = Arc::new(identity);
-    let attester = Attester {
-        nsm,
-        unseal: configuration.unseal,
-        boot_configuration_sha384: configuration.sha384()?,
-        journal,
-        audit: service.as_ref().map(|service| service.audit.clone()),
-        budget: Budget::new(milliseconds(now)),
-    };
-    let listener = listen
-        .listen()
-        .await
-        .map_err(|error| BootError::Listen { address: listen.to_string(), error })?;
-    log(Event::Serving);
-    ready();
-    let keys = service.as_ref().map(|service| service.keys.clone());
-    let worker = Arc::new(Worker { attester, service, bounds });
-    let renewing = tokio::spawn(identity.clone().keep_renewed());
-    http::serve(listener, identity, worker, shutdown).await;
-    renewing.abort();
-    if let Some(keys) = keys {
-        upkeep::store_last_usages(&keys, milliseconds(now)).await;
+        _ => return Err(BootError::RootKey),
     }
     log(Event::Stopped);
     Ok(())
+}
+
+async fn accept_on(listen: &Address) -> Result<Listener, BootError> {
+    let failed = |error| BootError::Listen { address: listen.to_string(), error };
+    listen.listen().await.map_err(failed)
+}
+
+/// What stands before the service, sealed or not.
+struct Front<'a> {
+    nsm: Arc<dyn Nsm>,
+    bounds: Bounds,
+    configuration: &'a BootConfiguration,
+}
+
+impl Front<'_> {
+    /// With an authority of the moment, and no service behind it.
+    fn sealed(&self, now: OffsetDateTime) -> Result<Serving, BootError> {
+        self.serving(ServiceAuthority::generate(now)?, None, None, now)
+    }
+
+    fn open(
+        &self,
+        authority: ServiceAuthority,
+        journal: Arc<Journal>,
+        service: Service,
+        now: OffsetDateTime,
+    ) -> Result<Serving, BootError> {
+        self.serving(authority, Some(journal), Some(service), now)
+    }
+
+    fn serving(
+        &self,
+        authority: ServiceAuthority,
+        journal: Option<Arc<Journal>>,
+        service: Option<Service>,
+        now: OffsetDateTime,
+    ) -> Result<Serving, BootError> {
+        let names = self.configuration.names.clone();
+        let identity = Identity::new(authority, journal.clone(), names, Terms::DEFAULT, now)?;
+        let attester = Attester {
+            nsm: self.nsm.clone(),
+            unseal: self.configuration.unseal.name(),
+            boot_configuration_sha384: self.configuration.sha384()?,
+            journal,
+            audit: service.as_ref().map(|service| service.audit.clone()),
+            budget: Budget::new(milliseconds(now)),
+        };
+        let worker = Arc::new(Worker { attester, service, bounds: self.bounds });
+        Ok(Serving { identity: Arc::new(identity), worker })
+    }
+}
+
+/// A front that is ready to be connected to.
+struct Serving {
+    identity: Arc<Identity>,
+    worker: Arc<Worker>,
+}
+
+impl Serving {
+    async fn serve(self, listener: &Listener, shutdown: impl Future<Output = ()>) -> Draining {
+        let renewing = tokio::spawn(self.identity.clone().keep_renewed());
+        let draining = http::serve(listener, self.identity, self.worker, shutdown).await;
+        renewing.abort();
+        draining
+    }
+
+    /// With the requests that are open at the shutdown, and what only memory knew until then.
+    async fn serve_to_the_end(self, listener: &Listener, shutdown: impl Future<Output = ()>) {
+        let service = self.worker.service.as_ref();
+        let noted = service.map(|service| (service.keys.clone(), service.started));
+        self.serve(listener, shutdown).await.finish().await;
+        if let Some((keys, started)) = noted {
+            upkeep::store_last_usages(&keys, started).await;
+        }
+    }
 }
 
 pub(crate) async fn unseal(
@@ -191,6 +295,9 @@ pub enum BootError {
     /// It could not be measured.
     #[error(transparent)]
     Measure(#[from] MeasureError),
+    /// The unseal provider and what the worker is given do not go together.
+    #[error("a root key is for a development file alone, and a KMS needs the host's egress")]
+    RootKey,
     /// It is too large.
     #[error("boot configuration: {0}")]
     Codec(#[from] CodecError),

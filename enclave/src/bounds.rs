@@ -1,6 +1,7 @@
 //! What host and callers can make a worker wait for, and hold.
 
 use crate::storage::journal::Cadence;
+use crate::unseal::Pauses;
 use sekisho_wire::call::Limits;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub struct Bounds {
     pub store: Limits,
     /// When snapshots of the journal are made.
     pub snapshots: Cadence,
+    /// Between two attempts to have the root key unwrapped.
+    pub unsealing: Pauses,
     /// Connections at the same time; the relay holds the others back.
     pub connections: usize,
     /// For a TLS handshake.
@@ -26,6 +29,7 @@ impl Default for Bounds {
         Self {
             store: Limits::default(),
             snapshots: Cadence::DEFAULT,
+            unsealing: Pauses::DEFAULT,
             connections: 16_384,
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(60),

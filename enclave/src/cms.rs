@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::{RandomUnavailable, fill_random};
 
+pub(crate) mod open;
+
 /// `SEQUENCE {` of indefinite length.
 const OPEN_SEQUENCE: &[u8] = &[0x30, 0x80];
 /// `[0] {` of indefinite length.

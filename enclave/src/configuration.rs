@@ -2,6 +2,7 @@
 
 use crate::hpke::{HpkeKey, UnusableKey};
 use crate::quotas::{InvalidQuota, Quotas};
+use crate::unseal::{AwsKms, InvalidKms};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,14 @@ const MAX_REGIONS: usize = 64;
 const MAX_NAMES: usize = 64;
 
 /// Where the root key comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnsealProvider {
     /// A file on the host, as `sekisho dev` uses it: the host can read every key.
     #[serde(rename = "development-file")]
     DevelopmentFile,
+    /// AWS KMS, or another Sekisho, which unwraps it for this worker's measurement alone.
+    #[serde(rename = "aws-kms")]
+    AwsKms(AwsKms),
     /// None: the worker stays sealed.
     #[serde(rename = "none")]
     Nothing,
@@ -31,9 +35,10 @@ pub enum UnsealProvider {
 
 impl UnsealProvider {
     /// The name that stands in attestations.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::DevelopmentFile => "development-file",
+            Self::AwsKms(_) => "aws-kms",
             Self::Nothing => "none",
         }
     }
@@ -53,7 +58,7 @@ pub struct BootConfiguration {
     /// Where the root key comes from.
     pub unseal: UnsealProvider,
     /// Root certificates (DER) that callers' attestation documents may chain to. Never empty.
-    #[serde(with = "certificates")]
+    #[serde(with = "crate::configuration::certificates")]
     pub caller_roots: Vec<Vec<u8>>,
     /// The auditor's public key, to which the audit log is encrypted: P-384, DER
     /// SubjectPublicKeyInfo.
@@ -89,6 +94,9 @@ pub enum InvalidConfiguration {
     /// A quota that there is not, or that lets nothing through.
     #[error(transparent)]
     Quota(#[from] InvalidQuota),
+    /// The KMS that wraps the root key.
+    #[error(transparent)]
+    Kms(#[from] InvalidKms),
     /// Too many names.
     #[error("more than {MAX_NAMES} names for the TLS certificate")]
     TooManyNames,
@@ -135,6 +143,9 @@ impl BootConfiguration {
             return Err(InvalidConfiguration::NoCallerRoots);
         }
         HpkeKey::from_spki(&self.auditor_key)?;
+        if let UnsealProvider::AwsKms(kms) = &self.unseal {
+            kms.check()?;
+        }
         if self.names.len() > MAX_NAMES {
             return Err(InvalidConfiguration::TooManyNames);
         }
@@ -184,18 +195,18 @@ pub enum MeasureError {
 }
 
 /// A list of byte strings, as byte strings in CBOR.
-mod certificates {
+pub(crate) mod certificates {
     use serde::{Deserialize, Deserializer, Serializer};
     use serde_bytes::{ByteBuf, Bytes};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         list: &[Vec<u8>],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(list.iter().map(|bytes| Bytes::new(bytes)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<Vec<u8>>, D::Error> {
         let list = Vec::<ByteBuf>::deserialize(deserializer)?;

@@ -58,14 +58,14 @@ struct Connection {
     attestations: Allowance,
 }
 
-/// Serves until `shutdown`, then lets open requests end.
+/// Serves until `shutdown`; open requests are the [`Draining`]'s.
 pub(crate) async fn serve(
-    listener: Listener,
+    listener: &Listener,
     identity: Arc<Identity>,
     worker: Arc<Worker>,
     shutdown: impl Future<Output = ()>,
-) {
-    let graceful = Arc::new(GracefulShutdown::new());
+) -> Draining {
+    let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(worker.bounds.connections));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -88,9 +88,19 @@ pub(crate) async fn serve(
             serve_connection(stream, leaf, worker, watcher).await;
         });
     }
-    let Some(graceful) = Arc::into_inner(graceful) else { return };
-    if timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
-        log(Event::DrainEnded);
+    Draining(graceful)
+}
+
+/// Connections that were accepted and have not ended.
+#[must_use]
+pub(crate) struct Draining(GracefulShutdown);
+
+impl Draining {
+    /// Lets their open requests end, for a while, and takes no more on them.
+    pub(crate) async fn finish(self) {
+        if timeout(DRAIN_TIME, self.0.shutdown()).await.is_err() {
+            log(Event::DrainEnded);
+        }
     }
 }
 

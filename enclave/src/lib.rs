@@ -10,6 +10,7 @@ mod bounds;
 mod cage;
 mod configuration;
 mod tls;
+mod unseal;
 
 mod attested;
 mod http;
@@ -60,5 +61,7 @@ pub use hpke::UnusableKey;
 pub use log::{LogFormat, start_log};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
+pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
+pub use unseal::{AwsKms, InvalidKms, KeyArn, Pauses};

@@ -15,6 +15,7 @@ pub use subscriber::{LogFormat, start_log};
 use crate::audit::AuditError;
 use crate::cage::Gap;
 use crate::storage::journal::JournalError;
+use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
 use sekisho_wire::store::StoreError;
 use std::io;
@@ -32,6 +33,16 @@ pub(crate) enum Event<'a> {
         sha384: &'a [u8; 48],
     },
     Sealed,
+    /// Until the KMS gives the root key.
+    Waiting,
+    /// What a key's policy can ask for.
+    Register {
+        register: u16,
+        value: &'a [u8; 48],
+    },
+    UnsealFailed(&'a Failure),
+    RootKeyWrapped,
+    Unsealed,
     JournalWhole {
         entries: u64,
     },
@@ -95,6 +106,20 @@ pub(crate) fn log(event: Event<'_>) {
         Event::Sealed => {
             warn!("no root key: the worker is sealed and answers only /health and /attestation");
         }
+        Event::Waiting => warn!(
+            "the worker is sealed and answers only /health and /attestation, until the KMS gives \
+             its root key to these registers"
+        ),
+        Event::Register { register, value } => {
+            warn!(register, value = hex::encode(value), "measured");
+        }
+        Event::UnsealFailed(failure) => {
+            warn!(%failure, "the root key is not unwrapped; trying again");
+        }
+        Event::RootKeyWrapped => {
+            info!("this is the first start: a new root key is wrapped, and in the store");
+        }
+        Event::Unsealed => info!("the KMS has unwrapped the root key"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
         Event::Serving => info!("serving"),
         Event::DrainEnded => {

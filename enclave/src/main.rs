@@ -4,9 +4,11 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    Boot, BootConfiguration, Bounds, LogFormat, QuotaChange, Quotas, UnsealProvider, start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
+    UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
+use sekisho_wire::egress::Destination;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,9 +19,13 @@ use tokio::signal::unix::{SignalKind, signal};
     version,
     after_help = "Example:\n  sekisho-enclave --region eu-central-1 --account 111122223333 \\\n    \
                   --auditor-key MHYwEAYH... --listen vsock:4294967295:8443 --store vsock:3:5000\n\n\
-                  It needs /dev/nsm. This version has no unseal provider for production: the worker \
-                  starts sealed and answers only GET /health and GET /attestation. To try the \
-                  service on a laptop: sekisho dev"
+                  With a root key that AWS KMS unwraps for this worker's measurement alone:\n  \
+                  sekisho-enclave ... --unseal-kms-key arn:aws:kms:eu-central-1:111122223333:key/... \\\n    \
+                  --unseal-kms-endpoint kms.eu-central-1.amazonaws.com:443 --unseal-kms-root MIIDQTCC...\n\n\
+                  It needs /dev/nsm. Until it is unsealed, and for good without --unseal-kms-key, the \
+                  worker answers only GET /health and GET /attestation. docs/unsealing.md has the \
+                  key's policy and the options of the host. To try the service on a laptop: sekisho \
+                  dev"
 )]
 struct Arguments {
     /// AWS region for ARNs and signatures; further ones are served beside the first
@@ -34,6 +40,28 @@ struct Arguments {
     /// Where the host's store listens (CID 3 is the parent instance)
     #[arg(long, default_value = "vsock:3:5000")]
     store: Address,
+    /// The key of AWS KMS, or of another Sekisho, that wraps the root key: its ARN
+    #[arg(
+        long,
+        value_name = "ARN",
+        requires_all = ["unseal_kms_endpoint", "unseal_kms_roots"]
+    )]
+    unseal_kms_key: Option<KeyArn>,
+    /// Where that KMS is reached, through the host's egress; its certificate must have this name
+    #[arg(long, value_name = "NAME:PORT", requires = "unseal_kms_key")]
+    unseal_kms_endpoint: Option<Destination>,
+    /// A root certificate that the KMS's certificate may chain to: PEM without its first and last
+    /// line and line breaks; repeatable. For AWS the Amazon Root CAs 1 to 4
+    #[arg(
+        long = "unseal-kms-root",
+        value_name = "BASE64",
+        value_parser = certificate,
+        requires = "unseal_kms_key"
+    )]
+    unseal_kms_roots: Vec<Certificate>,
+    /// Where the host's egress listens
+    #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
+    egress: Address,
     /// The auditor's public key, to which the audit log is encrypted: a P-384 key in PEM without
     /// its first and last line and line breaks (sekisho audit keygen)
     #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
@@ -68,6 +96,13 @@ enum Base {
 /// DER SubjectPublicKeyInfo; what is in it is checked with the whole configuration.
 type AuditorKey = Vec<u8>;
 
+/// DER, checked in the same way.
+type Certificate = Vec<u8>;
+
+fn certificate(text: &str) -> Result<Certificate, base64::DecodeError> {
+    base64::engine::general_purpose::STANDARD.decode(text)
+}
+
 fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
     base64::engine::general_purpose::STANDARD.decode(text)
 }
@@ -101,11 +136,18 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Base::Aws => Quotas::aws(&home),
         Base::None => Quotas::none(),
     };
+    let (unseal, egress) = match (arguments.unseal_kms_key, arguments.unseal_kms_endpoint) {
+        (Some(key), Some(endpoint)) => {
+            let kms = AwsKms { key, endpoint, roots: arguments.unseal_kms_roots };
+            (UnsealProvider::AwsKms(kms), Some(arguments.egress))
+        }
+        _ => (UnsealProvider::Nothing, None),
+    };
     let configuration = BootConfiguration {
         region: home,
         other_regions: regions.collect(),
         account: arguments.account,
-        unseal: UnsealProvider::Nothing,
+        unseal,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
         auditor_key: arguments.auditor_key,
         names: arguments.names,
@@ -115,6 +157,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         configuration,
         nsm,
         root_key: None,
+        egress,
         credentials: Vec::new(),
         listen: arguments.listen,
         store: arguments.store,

@@ -171,7 +171,7 @@ pub(crate) fn fill_random(out: &mut [u8]) -> Result<(), RandomUnavailable> {
 }
 
 /// The random generator gave nothing.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the random generator failed")]
 pub struct RandomUnavailable;
 

@@ -3,6 +3,8 @@
 //! Source: "Signature Version 4 signing process" in the AWS IAM user guide. Only the header form
 //! is taken (KMS clients use no other), and only for `POST /`.
 
+pub(crate) mod sign;
+
 use crate::api::{ApiError, Operation};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -85,7 +87,7 @@ impl<'a> Claim<'a> {
 
     /// Compares the signature, in constant time, with the one that `secret` makes.
     pub(crate) fn verify(&self, secret: &str) -> Result<Verified, ApiError> {
-        let key = signing_key(secret, &self.authorization);
+        let key = signing_key(secret, self.authorization.date, self.authorization.region);
         let expected =
             base16ct::lower::encode_string(&*hmac(key.as_slice(), self.string_to_sign.as_bytes()));
         if !bool::from(expected.as_bytes().ct_eq(self.authorization.signature.as_bytes())) {
@@ -249,10 +251,10 @@ fn check_time(date_time: &str, now: OffsetDateTime) -> Result<(), ApiError> {
     }
 }
 
-fn signing_key(secret: &str, authorization: &Authorization<'_>) -> Zeroizing<[u8; 32]> {
+fn signing_key(secret: &str, date: &str, region: &str) -> Zeroizing<[u8; 32]> {
     let start = Zeroizing::new([b"AWS4", secret.as_bytes()].concat());
-    let date = hmac(&start, authorization.date.as_bytes());
-    let region = hmac(date.as_slice(), authorization.region.as_bytes());
+    let date = hmac(&start, date.as_bytes());
+    let region = hmac(date.as_slice(), region.as_bytes());
     let service = hmac(region.as_slice(), SERVICE.as_bytes());
     hmac(service.as_slice(), TERMINATOR.as_bytes())
 }

@@ -168,7 +168,8 @@ fn attempt(place: &str, name: &str, outside: &Path) -> ExitCode {
     let (_, _, attempt) = TRIALS.iter().find(|(known, ..)| *known == name).unwrap();
     if place != "outside" {
         let address = |file: &str| Address::Unix { path: outside.join("sockets").join(file) };
-        let caged = Cage::around(&address("worker"), &address("store")).unwrap().enter().unwrap();
+        let caged =
+            Cage::around(&address("worker"), &address("store"), None).unwrap().enter().unwrap();
         if place == "closed" {
             caged.close().unwrap();
         }

@@ -12,6 +12,7 @@ pub struct Held {
     pub entries: BTreeMap<u64, Vec<u8>>,
     pub records: BTreeMap<RecordKey, Vec<u8>>,
     pub audit: BTreeMap<u64, Vec<u8>>,
+    pub slots: BTreeMap<RecordKey, Vec<u8>>,
 }
 
 /// A host that does as it is asked, over what it holds. Clones share it.
@@ -86,5 +87,13 @@ impl Store for Memory {
 
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         Ok(self.held().audit.iter().next_back().map(|(at, bytes)| (*at, bytes.clone())))
+    }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.held().slots.get(&slot).cloned())
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        Ok(self.held().slots.entry(slot).or_insert(content).clone())
     }
 }

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use sekisho_host::{Config, raise_open_files_limit, run};
+use sekisho_host::{Config, CredentialsSource, EgressConfig, raise_open_files_limit, run};
 use sekisho_wire::Address;
+use sekisho_wire::egress::Destination;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -64,6 +65,26 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<SocketAddr>,
 
+    /// Where to wait for the worker's requests for a way out, an address as for --store. It needs one
+    /// to reach the KMS that wraps its root key.
+    #[arg(long, value_name = "ADDRESS")]
+    egress_listen: Option<Address>,
+
+    /// A destination that the worker may connect to; repeatable. There are no others.
+    #[arg(long = "egress", value_name = "NAME:PORT", requires = "egress_listen")]
+    egress: Vec<Destination>,
+
+    /// The AWS credentials that the worker signs its requests to that KMS with: a file (JSON as
+    /// `aws configure export-credentials --format process` prints it, or a shared credentials file),
+    /// read again for each request, or `imds` for the role of this instance. They let nobody have the
+    /// root key: the KMS key's policy asks for the worker's measurement.
+    #[arg(long, value_name = "FILE|imds", requires = "egress_listen")]
+    kms_credentials: Option<PathBuf>,
+
+    /// The profile in a shared credentials file.
+    #[arg(long, value_name = "NAME", default_value = "default", requires = "kms_credentials")]
+    kms_profile: String,
+
     /// How log lines look; RUST_LOG chooses which there are.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -80,6 +101,9 @@ Examples:
 
   A worker in a Firecracker, Cloud Hypervisor or QEMU VM behind a hybrid vsock socket:
     sekisho-host --worker hybrid:/run/vm/v.sock:8443 --store hybrid:/run/vm/v.sock:5000 --data /var/lib/sekisho
+
+  The same, with a root key that AWS KMS unwraps for the worker's measurement alone:
+    sekisho-host … --egress-listen vsock:any:5001 --egress kms.eu-central-1.amazonaws.com:443 --kms-credentials imds
 
   A worker that is a plain process:
     sekisho-host --worker unix:/run/sekisho/worker.sock --store unix:/run/sekisho/store.sock --data ./data";
@@ -171,8 +195,28 @@ impl Signals {
     }
 }
 
+/// Where the metadata service listens on EC2, unless `AWS_EC2_METADATA_SERVICE_ENDPOINT` says
+/// another place ("IMDS credential provider" in the AWS SDKs and Tools reference guide).
+fn metadata_endpoint() -> String {
+    let told = std::env::var("AWS_EC2_METADATA_SERVICE_ENDPOINT").ok();
+    told.unwrap_or_else(|| "http://169.254.169.254".to_owned())
+}
+
+fn credentials_source(given: PathBuf, profile: String) -> CredentialsSource {
+    match given.as_os_str() == "imds" {
+        true => CredentialsSource::InstanceMetadata { endpoint: metadata_endpoint() },
+        false => CredentialsSource::File { path: given, profile },
+    }
+}
+
 impl From<Arguments> for Config {
     fn from(arguments: Arguments) -> Self {
+        let credentials = arguments.kms_credentials;
+        let profile = arguments.kms_profile;
+        let credentials = credentials.map(|given| credentials_source(given, profile));
+        let allowed = arguments.egress;
+        let egress =
+            arguments.egress_listen.map(|listen| EgressConfig { listen, allowed, credentials });
         let Arguments { listen, worker, store, data, .. } = arguments;
         Self {
             max_connections: arguments.max_connections,
@@ -182,6 +226,7 @@ impl From<Arguments> for Config {
             metrics_listen: arguments.metrics_listen,
             drain: Duration::from_secs(arguments.drain_seconds),
             record_traffic: arguments.record_traffic,
+            egress,
             ..Self::new(listen, worker, store, data)
         }
     }

@@ -63,6 +63,8 @@ labels! {
         AppendAudit = "append_audit",
         Audit = "audit",
         AuditTail = "audit_tail",
+        Slot = "slot",
+        FillSlot = "fill_slot",
     }
 }
 
@@ -88,6 +90,28 @@ labels! {
     }
 }
 
+labels! {
+    /// What the worker asked of the egress.
+    pub(crate) enum Egress: "request" {
+        Connect = "connect",
+        Credentials = "credentials",
+        /// Nothing that could be understood.
+        Unknown = "unknown",
+    }
+}
+
+labels! {
+    /// What the egress answered.
+    pub(crate) enum Exit: "result" {
+        Done = "ok",
+        NotAllowed = "not_allowed",
+        Unreachable = "unreachable",
+        NoCredentials = "no_credentials",
+        CredentialsUnreadable = "credentials_unreadable",
+        Malformed = "malformed",
+    }
+}
+
 /// Everything that is counted; shared by all parts of the host.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -106,6 +130,10 @@ pub(crate) struct Metrics {
     pub(crate) audit_records: Counter,
     pub(crate) head: Gauge,
     pub(crate) audit_tail: Gauge,
+    pub(crate) egress_requests: Family<Egress, Family<Exit, Counter>>,
+    /// Connections of the worker's to the KMS.
+    pub(crate) egress_live: Gauge,
+    pub(crate) egress_bytes: Family<Way, Counter>,
 }
 
 impl Metrics {
@@ -160,6 +188,21 @@ impl Metrics {
             "audit_tail_sequence",
             "Number of the newest audit block.",
             self.audit_tail.get(),
+        );
+        page.counters_by_two(
+            "egress_requests_total",
+            "Requests of the worker for a way out, answered.",
+            &self.egress_requests,
+        );
+        page.gauge(
+            "egress_connections",
+            "Connections of the worker to the outside that are open.",
+            self.egress_live.get(),
+        );
+        page.counters(
+            "egress_bytes_total",
+            "Bytes between the worker and the outside.",
+            &self.egress_bytes,
         );
         page.gauge("journal_bytes", "Size of the journal's file.", sizes.journal);
         page.gauge("audit_bytes", "Size of the audit log's segments.", sizes.audit);

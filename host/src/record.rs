@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Writes `<kind>-<number>-to-worker.bin` and `<kind>-<number>-from-worker.bin` for each
-/// connection, of kind `relay` or `store`.
+/// connection, of kind `relay`, `store` or `egress`.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     folder: PathBuf,

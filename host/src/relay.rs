@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 pub(crate) use self::pump::Patience;
-use self::pump::pump;
+pub(crate) use self::pump::pump;
 use self::sources::Sources;
 use crate::metrics::{End, Metrics, Phase};
 use crate::record::Recorder;

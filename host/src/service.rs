@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::egress::{Egress, EgressConfig};
 use crate::metrics::{Metrics, MetricsServer};
 use crate::record::Recorder;
 use crate::relay::{Patience, Relay, Terms};
@@ -50,11 +51,13 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// A folder for recordings of all that passes; for debugging, see [`run`].
     pub record_traffic: Option<PathBuf>,
+    /// The worker's way out, if it has one.
+    pub egress: Option<EgressConfig>,
 }
 
 impl Config {
     /// A host with the usual limits: 16384 connections, 350 seconds of silence as with AWS's Network
-    /// Load Balancer, 60 in half-closed connections, 10 to drain; no metrics, no recording.
+    /// Load Balancer, 60 in half-closed connections, 10 to drain; no metrics, no recording, no egress.
     pub fn new(listen: SocketAddr, worker: Address, store_listen: Address, data: PathBuf) -> Self {
         Self {
             listen,
@@ -68,6 +71,7 @@ impl Config {
             drain: Duration::from_secs(10),
             metrics_listen: None,
             record_traffic: None,
+            egress: None,
         }
     }
 }
@@ -134,6 +138,21 @@ pub async fn run(
         }
     };
 
+    let egress = match config.egress {
+        None => None,
+        Some(egress) => {
+            let address = egress.listen.clone();
+            let listener = address
+                .listen()
+                .await
+                .map_err(|source| HostError::EgressListen { address: address.clone(), source })?;
+            for destination in &egress.allowed {
+                info!(listen = %address, %destination, "the worker may connect to this");
+            }
+            Some((Egress::new(egress, recorder.clone(), Arc::clone(&metrics)), listener))
+        }
+    };
+
     info!(data = %config.data.display(), listen = %config.store_listen, "store open");
     info!(listen = %callers, worker = %config.worker, "relaying");
     if let Some(folder) = &config.record_traffic {
@@ -152,7 +171,11 @@ pub async fn run(
     let scraping =
         scraped.map(|(server, _)| tokio::spawn(server.serve(Arc::clone(&metrics), sizes)));
     let store = Arc::new(Measured::new(store, Arc::clone(&metrics)).await);
+    let egress = egress.map(|(egress, listener)| tokio::spawn(egress.serve(listener)));
     tokio::join!(relayed, serve_stores(store_listener, store, recorder, &metrics, stop));
+    if let Some(egress) = egress {
+        egress.abort();
+    }
     if let Some(scraping) = scraping {
         scraping.abort();
     }
@@ -257,6 +280,14 @@ pub enum HostError {
     Listen {
         /// `listen`.
         listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The egress's address.
+    #[error("cannot listen for the worker's egress on {address}: {source}")]
+    EgressListen {
+        /// `egress.listen`.
+        address: Address,
         /// Why.
         source: io::Error,
     },

@@ -63,6 +63,7 @@ enum JournalJob {
     Commit(Commit, Answer<()>),
     Head(Answer<u64>),
     Compact(u64, u64, Answer<u64>),
+    FillSlot(RecordKey, Vec<u8>, Answer<Vec<u8>>),
 }
 
 enum AuditJob {
@@ -74,6 +75,7 @@ enum ReadJob {
     Get(RecordKey, Answer<Option<Vec<u8>>>),
     Entries(u64, u32, Answer<Page>),
     Audit(u64, u32, Answer<Page>),
+    Slot(RecordKey, Answer<Option<Vec<u8>>>),
 }
 
 impl RedbStore {
@@ -111,6 +113,7 @@ impl RedbStore {
                     ReadJob::Audit(from, limit, answer) => {
                         reply(answer, readable.page(from, limit));
                     }
+                    ReadJob::Slot(slot, answer) => reply(answer, journal.slot(slot)),
                 }
             }
         })?;
@@ -143,7 +146,7 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut commits, mut answers, mut heads) = (vec![], vec![], vec![]);
-        let mut compactions = vec![];
+        let (mut compactions, mut fillings) = (vec![], vec![]);
         for job in batch.drain(..) {
             match job {
                 JournalJob::Compact(before, head, answer) => {
@@ -154,6 +157,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
                     answers.push(answer);
                 }
                 JournalJob::Head(answer) => heads.push(answer),
+                JournalJob::FillSlot(slot, content, answer) => {
+                    fillings.push((slot, content, answer));
+                }
             }
         }
         if !commits.is_empty() {
@@ -164,6 +170,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
         }
         for (before, head, answer) in compactions {
             reply(answer, journal.compact(before, head));
+        }
+        for (slot, content, answer) in fillings {
+            reply(answer, journal.fill_slot(slot, &content));
         }
         // After the commits of the batch: whoever asks for the head has all before settled.
         for answer in heads {
@@ -249,6 +258,17 @@ impl Store for RedbStore {
 
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         ask(&self.appends, AuditJob::Tail).await
+    }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        ask(&self.reads, |answer| ReadJob::Slot(slot, answer)).await
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if content.len() > sekisho_wire::store::MAX_SLOT {
+            return Err(StoreError::TooLarge);
+        }
+        ask(&self.commits, |answer| JournalJob::FillSlot(slot, content, answer)).await
     }
 }
 

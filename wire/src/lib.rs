@@ -2,7 +2,8 @@
 //!
 //! From the outside in: an [`Address`] gives a [`Stream`]; on a stream go bounded
 //! [`frame`]s; a frame's body is one message of [`codec`]; [`call`] keeps many
-//! requests in flight on one stream; [`store`] is what the worker asks of its host.
+//! requests in flight on one stream; [`store`] is what the worker asks of its host, and [`egress`]
+//! its way out to the KMS that wraps its root key.
 //!
 //! Both ends treat the other's bytes as hostile: every length is checked before
 //! anything is allocated for it. There is no cryptography here. Confidentiality,
@@ -11,6 +12,7 @@
 pub mod address;
 pub mod call;
 pub mod codec;
+pub mod egress;
 pub mod frame;
 mod log;
 pub mod store;

@@ -4,7 +4,9 @@
 //! host has kept them honestly, only the worker can tell.
 //!
 //! Three things are kept: *records*, by key; the *journal*, entries that number the changes to
-//! the records; and the *audit log*, records that are only ever appended.
+//! the records; and the *audit log*, records that are only ever appended. Beside them are a few
+//! *slots*, each filled once: what a worker needs before it can read the others, its wrapped root
+//! key.
 
 mod client;
 mod message;
@@ -23,6 +25,12 @@ pub const MAX_BLOB: usize = 2 * 1024 * 1024;
 
 /// The longest audit record: 64 KiB. KMS allows 8 KiB of encryption context in a request.
 pub const MAX_AUDIT_RECORD: usize = 64 * 1024;
+
+/// The longest content of a slot: 16 KiB. AWS KMS's ciphertexts have at most 6144 bytes.
+pub const MAX_SLOT: usize = 16 * 1024;
+
+/// Slots that a store has room for: one for each way to unseal, and some for those to come.
+pub const MAX_SLOTS: usize = 16;
 
 /// The sum of entry and records in a commit: 3 MiB, so that it fits into a frame.
 pub const MAX_COMMIT_BYTES: usize = 3 * 1024 * 1024;
@@ -139,6 +147,20 @@ pub trait Store: Send + Sync + 'static {
     /// The newest audit record.
     fn audit_tail(&self)
     -> impl Future<Output = Result<Option<(u64, Vec<u8>)>, StoreError>> + Send;
+
+    /// What a slot holds, if it was ever filled.
+    fn slot(
+        &self,
+        slot: RecordKey,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
+    /// Fills a slot if it is empty, durably, and answers what it holds then: `content`, or what
+    /// was there before. A slot is never changed.
+    fn fill_slot(
+        &self,
+        slot: RecordKey,
+        content: Vec<u8>,
+    ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 }
 
 /// Why the store did not do as it was asked.

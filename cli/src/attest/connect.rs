@@ -208,7 +208,7 @@ impl AttestedService {
     }
 
     /// Registers that hold something, in hexadecimal.
-    fn pcrs(&self) -> BTreeMap<u8, String> {
+    pub(crate) fn pcrs(&self) -> BTreeMap<u8, String> {
         let used = self.document.pcrs().iter().filter(|(_, value)| !value.is_zero());
         used.map(|(index, value)| (index.get(), value.to_string())).collect()
     }

@@ -16,7 +16,6 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
 use super::environment::{Environment, EnvironmentError};
-use super::signature;
 use crate::checkpoints::{Memory, MemoryError, Report, Served};
 use crate::https::{self, HttpsError, Reply};
 
@@ -67,7 +66,7 @@ impl Client {
         let host = endpoint.authority();
         let now = OffsetDateTime::now_utc();
         let mut request = Request::post("/");
-        for (name, value) in signature::headers(key, region, &host, target, &body, now) {
+        for (name, value) in key.sign(region, &host, target, &body, now) {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(HttpsError::Request)?;

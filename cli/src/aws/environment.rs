@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use sekisho_enclave::AccessKey;
 use zeroize::Zeroizing;
 
 use crate::endpoint::{Endpoint, EndpointError};
@@ -17,14 +18,6 @@ pub(crate) struct Environment {
     pub(crate) region: String,
     pub(crate) ca: PathBuf,
     pub(crate) key: AccessKey,
-}
-
-/// An access key, or a session's with its token.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct AccessKey {
-    pub(crate) id: String,
-    pub(crate) secret: Zeroizing<String>,
-    pub(crate) session_token: Option<Zeroizing<String>>,
 }
 
 impl Environment {

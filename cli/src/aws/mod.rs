@@ -3,6 +3,5 @@
 
 mod call;
 mod environment;
-mod signature;
 
 pub(crate) use call::{CallError, Client};

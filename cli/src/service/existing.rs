@@ -72,10 +72,8 @@ impl Existing {
         let root = certificates(&self.development_root()).map_err(|error| error.to_string())?;
         let auditor = keys::public_key(&self.path.join(AUDITOR_PUBLIC));
         let configuration = worker::configuration(
-            &self.settings.region.to_string(),
-            &self.settings.other_regions(),
-            &self.settings.account.to_string(),
-            root.into_iter().next().unwrap_or_default(),
+            &self.settings,
+            root.first().map(Vec::as_slice).unwrap_or_default(),
             auditor.map_err(|error| error.to_string())?,
             quotas(&self.path.join(QUOTAS))?,
         );

@@ -76,9 +76,12 @@ impl Folder {
         };
         let lock = lock(&path)?;
         if !wanted.agrees_with(&settings) {
-            return Err(FolderError::OtherSettings { path, settings });
+            return Err(FolderError::OtherSettings { path, settings: settings.into() });
         }
-        if settings.add(&wanted.regions) {
+        if wanted.unseal.is_some() && path.join(ROOT_KEY).exists() {
+            return Err(FolderError::HasRootKey { path });
+        }
+        if settings.add(wanted) {
             write_marker(&path, &settings)?;
         }
         let run = Run::prepare(&path)?;
@@ -162,6 +165,11 @@ impl Folder {
     /// Where the host reaches the worker.
     pub(crate) fn worker_socket(&self) -> PathBuf {
         self.run.path().join("worker.sock")
+    }
+
+    /// Where the worker reaches the host's egress.
+    pub(crate) fn egress_socket(&self) -> PathBuf {
+        self.run.path().join("egress.sock")
     }
 
     /// Where the worker reaches the host's store.
@@ -305,7 +313,12 @@ pub(crate) enum FolderError {
         "{} was made for region {} and account {}, and its keys say so: use those, another --data-dir, or --reset",
         path.display(), settings.region, settings.account
     )]
-    OtherSettings { path: PathBuf, settings: Settings },
+    OtherSettings { path: PathBuf, settings: Box<Settings> },
+    #[error(
+        "{} has its root key in a file: use another --data-dir for a service that a KMS unseals",
+        path.display()
+    )]
+    HasRootKey { path: PathBuf },
 }
 
 #[cfg(test)]
@@ -322,7 +335,7 @@ mod tests {
         let path = parent.path().join("data");
         let wanted = |regions: &[&str]| {
             let regions = regions.iter().map(|region| region.parse().unwrap()).collect();
-            Wanted { regions, account: None }
+            Wanted { regions, ..Wanted::default() }
         };
         let first = Folder::open(&path, &wanted(&["eu-west-1"])).unwrap();
         let settings = first.settings().clone();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::ParentGone;
 use super::processes::{Child, Ended, Role};
+use super::unseal::Egress;
 
 /// What the host is told. Nothing of it is secret.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct HostParameters {
     pub(crate) data: PathBuf,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) record_traffic: Option<PathBuf>,
+    /// The worker's way out to a KMS.
+    #[serde(default)]
+    pub(crate) egress: Option<Egress>,
 }
 
 /// Runs the host until the parent closes stdin.
@@ -28,10 +32,12 @@ pub(crate) fn run() -> ExitCode {
 }
 
 async fn serve(parameters: HostParameters, child: Child, parent: ParentGone) -> Result<(), Ended> {
-    let HostParameters { listen, worker, store, data, metrics_listen, record_traffic } = parameters;
+    let HostParameters { listen, worker, store, data, metrics_listen, record_traffic, egress } =
+        parameters;
     let config = Config {
         metrics_listen,
         record_traffic,
+        egress: egress.map(Into::into),
         ..Config::new(listen, Address::Unix { path: worker }, Address::Unix { path: store }, data)
     };
     let ready = |listening: Listening| child.ready(&listening.callers.to_string());

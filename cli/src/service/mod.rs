@@ -10,11 +10,13 @@ pub(crate) mod nsm;
 pub(crate) mod processes;
 pub(crate) mod root_key;
 pub(crate) mod settings;
+pub(crate) mod unseal;
 pub(crate) mod worker;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sekisho_attestation::{Expectation, InvalidAnchors, InvalidPcrs, TrustAnchors};
 use sekisho_enclave::Quotas;
@@ -30,6 +32,9 @@ use nsm::{Development, DevelopmentError};
 use processes::{Log, Process, ProcessError, Role};
 use root_key::RootKeyError;
 use worker::{AccessKey, WorkerParameters};
+
+/// How often a sealed worker is asked whether it is unsealed.
+const UNSEALED_LOOK: Duration = Duration::from_millis(500);
 
 /// How a development service is to run.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(crate) struct Service {
     endpoint: Endpoint,
     attested: AttestedService,
     credentials: Vec<Credential>,
+    development: Development,
+    boot_configuration_sha384: [u8; 48],
     worker: Process,
     host: Process,
 }
@@ -59,19 +66,21 @@ impl Service {
     /// Starts host and worker, and verifies the worker's attestation through the host before
     /// anything is written that a client would trust.
     pub(crate) async fn start(folder: Folder, options: Options) -> Result<Self, StartError> {
-        let of = |path: PathBuf| move |source| StartError::Write { path, source };
         let settings = folder.settings().clone();
-        let root_key = root_key::open(&folder.root_key())
-            .map_err(|source| StartError::RootKey { path: folder.root_key(), source })?;
+        let root_key = match &settings.unseal {
+            Some(_) => None,
+            None => Some(
+                root_key::open(&folder.root_key())
+                    .map_err(|source| StartError::RootKey { path: folder.root_key(), source })?,
+            ),
+        };
         let credentials = identity::credentials(&folder.credentials(), &options.users)
             .map_err(|source| StartError::Credentials { path: folder.credentials(), source })?;
-        let development = Development::open(&folder.pki())?;
-        write_public(&folder.development_root(), development.root_pem().as_bytes())
-            .map_err(of(folder.development_root()))?;
-
+        let development = Self::development(&folder)?;
         let auditor_key = auditor::open(&folder, options.auditor_key.as_deref())?;
         let quotas = serde_json::to_vec(&options.quotas).unwrap_or_default();
-        write_public(&folder.quotas(), &quotas).map_err(of(folder.quotas()))?;
+        write_public(&folder.quotas(), &quotas)
+            .map_err(|source| StartError::Write { path: folder.quotas(), source })?;
 
         let host = HostParameters {
             listen: options.listen,
@@ -80,6 +89,7 @@ impl Service {
             data: folder.store(),
             metrics_listen: options.metrics_listen,
             record_traffic: options.record_traffic,
+            egress: settings.unseal.as_ref().map(|unseal| unseal.egress(folder.egress_socket())),
         };
         let host = Process::start(Role::Host, &options.log, &host).await?;
         let worker = WorkerParameters {
@@ -87,6 +97,11 @@ impl Service {
             other_regions: settings.other_regions(),
             account: settings.account.to_string(),
             root_key,
+            unseal: settings
+                .unseal
+                .as_ref()
+                .map(|unseal| (unseal.kms.clone(), folder.egress_socket())),
+            caller_roots: settings.caller_roots.clone(),
             credentials: credentials
                 .iter()
                 .map(|credential| AccessKey {
@@ -105,29 +120,66 @@ impl Service {
         let worker = Process::start(Role::Worker, &options.log, &worker).await?;
 
         let endpoint = endpoint(host.address.parse().map_err(|_| StartError::Address)?)?;
-        let configuration = worker::configuration(
-            &settings.region.to_string(),
-            &settings.other_regions(),
-            &settings.account.to_string(),
-            development.root_der().to_vec(),
-            auditor_key,
-            options.quotas,
-        );
-        let attested = connect::attest(
-            &endpoint,
-            TrustAnchors::from_der([development.root_der()])?,
-            Expectation::measurements(nsm::worker_pcrs(configuration.sha384()?)?),
-        )
-        .await?;
+        let configuration =
+            worker::configuration(&settings, development.root_der(), auditor_key, options.quotas);
+        let boot_configuration_sha384 = configuration.sha384()?;
+        let attested = attest(&endpoint, &development, boot_configuration_sha384).await?;
+        let service = Self {
+            folder,
+            endpoint,
+            attested,
+            credentials,
+            development,
+            boot_configuration_sha384,
+            worker,
+            host,
+        };
+        if !service.is_sealed() {
+            service.write_what_clients_need()?;
+        }
+        Ok(service)
+    }
+
+    /// The folder's development root, made if there is none.
+    pub(crate) fn development(folder: &Folder) -> Result<Development, StartError> {
+        let (development, path) = (Development::open(&folder.pki())?, folder.development_root());
+        write_public(&path, development.root_pem().as_bytes())
+            .map_err(|source| StartError::Write { path, source })?;
+        Ok(development)
+    }
+
+    /// Whether a KMS has yet to unwrap the root key.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.attested.is_sealed()
+    }
+
+    /// Waits until the worker attests that it is unsealed, or one of the two processes ends.
+    pub(crate) async fn unsealed(&mut self) -> Result<(), StartError> {
+        while self.is_sealed() {
+            tokio::select! {
+                () = tokio::time::sleep(UNSEALED_LOOK) => {}
+                error = self.failed() => return Err(error.into()),
+            }
+            // In the moment in which it is unsealed, its authority changes.
+            let attesting =
+                attest(&self.endpoint, &self.development, self.boot_configuration_sha384);
+            if let Ok(attested) = attesting.await {
+                self.attested = attested;
+            }
+        }
+        self.write_what_clients_need()
+    }
+
+    fn write_what_clients_need(&self) -> Result<(), StartError> {
+        let of = |path: PathBuf| move |source| StartError::Write { path, source };
+        let (folder, attested) = (&self.folder, &self.attested);
         write_public(&folder.ca(), attested.service_ca_pem().as_bytes())
             .map_err(of(folder.ca()))?;
         let signature_key = hex::encode(attested.binding.audit_signature_key);
         write_public(&folder.audit_signature_key(), format!("{signature_key}\n").as_bytes())
             .map_err(of(folder.audit_signature_key()))?;
-        let service = Self { folder, endpoint, attested, credentials, worker, host };
-        write_private(&service.folder.environment(), service.environment_file().as_bytes())
-            .map_err(of(service.folder.environment()))?;
-        Ok(service)
+        write_private(&folder.environment(), self.environment_file().as_bytes())
+            .map_err(of(folder.environment()))
     }
 
     pub(crate) fn folder(&self) -> &Folder {
@@ -187,6 +239,17 @@ impl Service {
         let host = self.host.stop().await;
         worker.and(host)
     }
+}
+
+/// A document of the worker's over this endpoint, with the measurements that it must have.
+async fn attest(
+    endpoint: &Endpoint,
+    development: &Development,
+    boot_configuration_sha384: [u8; 48],
+) -> Result<AttestedService, StartError> {
+    let anchors = TrustAnchors::from_der([development.root_der()])?;
+    let measured = Expectation::measurements(nsm::worker_pcrs(boot_configuration_sha384)?);
+    Ok(connect::attest(endpoint, anchors, measured).await?)
 }
 
 /// Where clients of this machine find a service that listens on `address`.

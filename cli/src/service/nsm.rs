@@ -22,6 +22,12 @@ const CALLER: &[u8] = b"sekisho development caller";
 #[derive(Clone)]
 pub(crate) struct Development(DevelopmentPki);
 
+impl std::fmt::Debug for Development {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Development(redacted)")
+    }
+}
+
 impl Development {
     /// Reads the PKI in a file, or makes one where there is none.
     pub(crate) fn open(path: &Path) -> Result<Self, DevelopmentError> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Account, Region};
+use super::unseal::KmsSettings;
 
 /// What a folder was made for. A key's ARN holds Region and account, so they cannot change later;
 /// further Regions can come.
@@ -12,6 +13,12 @@ pub(crate) struct Settings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     more_regions: Vec<Region>,
     pub(crate) account: Account,
+    /// Roots (DER) beside the development root that callers' documents may chain to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) caller_roots: Vec<Vec<u8>>,
+    /// Without one the root key is in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unseal: Option<KmsSettings>,
 }
 
 impl Settings {
@@ -21,6 +28,8 @@ impl Settings {
             region: wanted.regions.first().cloned().unwrap_or_default(),
             more_regions: Vec::new(),
             account: wanted.account.clone().unwrap_or_default(),
+            caller_roots: Vec::new(),
+            unseal: None,
         }
     }
 
@@ -34,15 +43,23 @@ impl Settings {
         [&self.region].into_iter().chain(&self.more_regions)
     }
 
-    /// Takes the Regions that are wanted and were not before; whether there are any.
-    pub(super) fn add(&mut self, wanted: &[Region]) -> bool {
-        let known = self.more_regions.len();
-        for region in wanted {
+    /// Takes what is wanted and was not before; whether there is anything.
+    pub(super) fn add(&mut self, wanted: &Wanted) -> bool {
+        let before = self.clone();
+        for region in &wanted.regions {
             if *region != self.region && !self.more_regions.contains(region) {
                 self.more_regions.push(region.clone());
             }
         }
-        self.more_regions.len() > known
+        for root in &wanted.caller_roots {
+            if !self.caller_roots.contains(root) {
+                self.caller_roots.push(root.clone());
+            }
+        }
+        if wanted.unseal.is_some() {
+            self.unseal.clone_from(&wanted.unseal);
+        }
+        *self != before
     }
 }
 
@@ -52,6 +69,8 @@ pub(crate) struct Wanted {
     /// The home Region first.
     pub(crate) regions: Vec<Region>,
     pub(crate) account: Option<Account>,
+    pub(crate) caller_roots: Vec<Vec<u8>>,
+    pub(crate) unseal: Option<KmsSettings>,
 }
 
 impl Wanted {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sekisho_enclave::{
-    Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, Quotas, RootKey, UnsealProvider,
+    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, Quotas, RootKey,
+    UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 use super::channel::ParentGone;
 use super::nsm::Development;
 use super::processes::{Child, Ended, Role};
+use super::settings::Settings;
 
 /// What the worker is told: over stdin, because most of it is secret.
 #[derive(Serialize, Deserialize)]
@@ -24,7 +26,14 @@ pub(crate) struct WorkerParameters {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) other_regions: Vec<String>,
     pub(crate) account: String,
-    pub(crate) root_key: Zeroizing<[u8; 32]>,
+    /// Where a file has it, and no KMS.
+    pub(crate) root_key: Option<Zeroizing<[u8; 32]>>,
+    /// The KMS that unwraps it, and where the worker reaches the host's egress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unseal: Option<(AwsKms, PathBuf)>,
+    /// Roots (DER) beside the development root that callers' documents may chain to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) caller_roots: Vec<Vec<u8>>,
     pub(crate) credentials: Vec<AccessKey>,
     /// The development root with whose key the emulated NSM signs, PEM.
     pub(crate) development_pki: Zeroizing<String>,
@@ -50,23 +59,26 @@ pub(crate) struct AccessKey {
 
 /// The boot configuration of a development service; its digest is in PCR16.
 pub(crate) fn configuration(
-    region: &str,
-    other_regions: &[String],
-    account: &str,
-    caller_root: Vec<u8>,
+    settings: &Settings,
+    development_root: &[u8],
     auditor_key: Vec<u8>,
     quotas: Quotas,
 ) -> BootConfiguration {
+    let kms = settings.unseal.as_ref().map(|unseal| unseal.kms.clone());
     BootConfiguration {
-        region: region.to_owned(),
-        other_regions: other_regions.to_vec(),
-        account: account.to_owned(),
-        unseal: UnsealProvider::DevelopmentFile,
-        caller_roots: vec![caller_root],
+        region: settings.region.to_string(),
+        other_regions: settings.other_regions(),
+        account: settings.account.to_string(),
+        unseal: kms.map_or(UnsealProvider::DevelopmentFile, UnsealProvider::AwsKms),
+        caller_roots: caller_roots(development_root, &settings.caller_roots),
         auditor_key,
         names: Vec::new(),
         quotas,
     }
+}
+
+fn caller_roots(development: &[u8], others: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    [development.to_vec()].into_iter().chain(others.iter().cloned()).collect()
 }
 
 /// Runs the worker until the parent closes stdin.
@@ -84,6 +96,8 @@ async fn serve(
         other_regions,
         account,
         root_key,
+        unseal,
+        caller_roots: others,
         credentials,
         development_pki,
         auditor_key,
@@ -94,7 +108,11 @@ async fn serve(
     } = parameters;
     let address = Address::Unix { path: listen };
     let store = Address::Unix { path: store };
-    let caged = Cage::around(&address, &store)
+    let (unseal, egress) = match unseal {
+        Some((kms, egress)) => (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress })),
+        None => (UnsealProvider::DevelopmentFile, None),
+    };
+    let caged = Cage::around(&address, &store, egress.as_ref())
         .and_then(Cage::enter)
         .map_err(|error| Ended::new(format!("the worker's cage: {error}")))?;
     let development = Development::from_pem(&development_pki).map_err(Ended::new)?;
@@ -111,16 +129,19 @@ async fn serve(
         bounds.snapshots = Cadence { entries, rows };
     }
     let boot = Boot {
-        configuration: configuration(
-            &region,
-            &other_regions,
-            &account,
-            development.root_der().to_vec(),
+        configuration: BootConfiguration {
+            region,
+            other_regions,
+            account,
+            unseal,
+            caller_roots: caller_roots(development.root_der(), &others),
             auditor_key,
+            names: Vec::new(),
             quotas,
-        ),
+        },
         nsm: Arc::new(development.worker_nsm()),
-        root_key: Some(RootKey::from_bytes(&root_key)),
+        root_key: root_key.as_deref().map(RootKey::from_bytes),
+        egress,
         credentials,
         listen: address.clone(),
         store,

@@ -7,6 +7,7 @@ pub(crate) mod overheard;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use overheard::Overheard;
@@ -24,6 +25,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// A running service. Dropping it stops it, and searches what its host carried and stored.
 pub(crate) struct Service {
     child: Option<Child>,
+    /// What it says on stdout.
+    lines: Receiver<String>,
     pub(crate) overheard: Overheard,
     /// What it said when it was ready.
     pub(crate) ready: Value,
@@ -48,10 +51,21 @@ impl Service {
         Self::start_by(command, folder, &[])
     }
 
-    fn start_by(mut command: Command, folder: &Path, arguments: &[&str]) -> Self {
+    /// Starts a service with this command, whose stderr may go elsewhere, on a free port.
+    pub(crate) fn start_by(command: Command, folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_at(command, folder, "127.0.0.1:0", arguments)
+    }
+
+    /// As [`Service::start_by`], where an earlier one has listened.
+    pub(crate) fn start_at(
+        mut command: Command,
+        folder: &Path,
+        listen: &str,
+        arguments: &[&str],
+    ) -> Self {
         let overheard = Overheard::new();
         let mut child = command
-            .args(["dev", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["dev", "--json", "--listen", listen, "--data-dir"])
             .arg(folder)
             .arg("--record-traffic")
             .arg(overheard.carried())
@@ -61,14 +75,27 @@ impl Service {
             .stdout(Stdio::piped())
             .spawn()
             .expect("sekisho dev starts");
-        let mut line = String::new();
         let stdout = child.stdout.take().expect("its stdout is a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("it says something");
+        let (said, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| said.send(line))
+        });
+        let line = lines.recv().unwrap_or_default();
         let ready = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("it is not ready: {:?}", child.wait()));
-        let service = Self { child: Some(child), overheard, ready };
+        let service = Self { child: Some(child), lines, overheard, ready };
         service.overheard.say_in_the_clear(&service.endpoint());
         service
+    }
+
+    /// Whether a service that was sealed at first says within `patience` that it is not any more.
+    pub(crate) fn unsealed(&mut self, patience: Duration) -> bool {
+        let Ok(line) = self.lines.recv_timeout(patience) else { return false };
+        self.ready = serde_json::from_str(&line).expect("JSON");
+        true
     }
 
     /// The secrets in what a client of this service printed: the host must not know them.

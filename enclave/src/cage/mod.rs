@@ -63,20 +63,25 @@ impl fmt::Display for Gap {
 }
 
 impl Cage {
-    /// A cage around a worker that listens on `listen` and dials `store`.
+    /// A cage around a worker that listens on `listen` and dials `store`, and `egress` if it has one.
     ///
     /// # Errors
     /// [`CageError::NotAUnixSocket`]: there is no cage with a vsock in it.
-    pub fn around(listen: &Address, store: &Address) -> Result<Self, CageError> {
+    pub fn around(
+        listen: &Address,
+        store: &Address,
+        egress: Option<&Address>,
+    ) -> Result<Self, CageError> {
         let made = listen.listening_path();
-        let dialled = match store {
-            Address::Unix { path } | Address::Hybrid { path, .. } => Some(path.clone()),
+        let dialled = [store].into_iter().chain(egress).map(|address| match address {
+            Address::Unix { path } | Address::Hybrid { path, .. } => Some(folder(path)),
             Address::Vsock { .. } => None,
-        };
-        let (Some(made), Some(dialled)) = (made, dialled) else {
+        });
+        let (Some(made), Some(mut dialled)) = (made, dialled.collect::<Option<Vec<_>>>()) else {
             return Err(CageError::NotAUnixSocket);
         };
-        Ok(Self { made_in: vec![folder(&made)], dialled_in: vec![folder(&dialled)] })
+        dialled.dedup();
+        Ok(Self { made_in: vec![folder(&made)], dialled_in: dialled })
     }
 
     /// Enters the cage; there is no way out of it. Says in the log what could not be closed.
@@ -147,14 +152,29 @@ mod tests {
     #[test]
     fn a_cage_is_around_unix_sockets_alone() {
         let address = |text: &str| text.parse::<Address>().unwrap();
-        let cage = Cage::around(&address("unix:/run/a/w"), &address("unix:store")).unwrap();
+        let cage = Cage::around(&address("unix:/run/a/w"), &address("unix:store"), None).unwrap();
         assert_eq!(cage.made_in, [Path::new("/run/a")]);
         assert_eq!(cage.dialled_in, [Path::new(".")]);
+        let (listen, store) = (address("unix:/run/a/w"), address("unix:/run/b/store"));
+        for (egress, dialled) in [
+            ("unix:/run/c/egress", ["/run/b", "/run/c"].as_slice()),
+            ("unix:/run/b/egress", &["/run/b"]),
+        ] {
+            let cage = Cage::around(&listen, &store, Some(&address(egress))).unwrap();
+            assert!(
+                cage.dialled_in
+                    .iter()
+                    .map(|folder| folder.as_path())
+                    .eq(dialled.iter().map(Path::new))
+            );
+        }
         let vsock = address("vsock:3:5000");
+        let with_vsock = Cage::around(&listen, &store, Some(&vsock));
+        assert!(matches!(with_vsock, Err(CageError::NotAUnixSocket)));
         for (listen, store) in
             [(&vsock, &address("unix:/a")), (&address("unix:/a"), &vsock), (&vsock, &vsock)]
         {
-            assert!(matches!(Cage::around(listen, store), Err(CageError::NotAUnixSocket)));
+            assert!(matches!(Cage::around(listen, store, None), Err(CageError::NotAUnixSocket)));
         }
     }
 }

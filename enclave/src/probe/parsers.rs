@@ -1,6 +1,8 @@
 //! The worker's parsers of hostile bytes, each by itself, for fuzzing.
 
 use crate::api::Operation;
+use crate::cms::OaepKey;
+use crate::cms::open::{Envelope, EphemeralKey};
 use crate::http;
 use crate::keys::ber;
 use crate::keys::ciphertext::CiphertextBlob;
@@ -64,6 +66,31 @@ pub fn key_material(spec: &str, usage: &str, bytes: &[u8]) -> bool {
 /// DER of an element of BER.
 pub fn ber(bytes: &[u8]) -> Option<Vec<u8>> {
     ber::to_der(bytes).ok().map(|der| der.to_vec())
+}
+
+/// A recipient's key, for as many messages as wanted.
+pub struct Recipient(EphemeralKey);
+
+impl Recipient {
+    /// A new key; none where the random generator fails.
+    pub fn generate() -> Option<Self> {
+        EphemeralKey::generate().ok().map(Self)
+    }
+
+    /// Reads a CiphertextForRecipient: whether it has the form of one, and whether it opens.
+    pub fn open(&self, bytes: &[u8]) -> (bool, bool) {
+        (Envelope::parse(bytes).is_ok(), self.0.try_open(bytes).is_ok())
+    }
+
+    /// DER SubjectPublicKeyInfo.
+    pub fn public_key(&self) -> &[u8] {
+        self.0.public_key()
+    }
+}
+
+/// A CiphertextForRecipient for whoever holds the key of this SubjectPublicKeyInfo.
+pub fn envelop(spki: &[u8], content: &[u8]) -> Option<Vec<u8>> {
+    OaepKey::from_spki(spki).ok()?.envelop(content).ok()
 }
 
 /// Reads the plaintexts of an entry, of a snapshot's manifest and of its chunks; how many of them

@@ -153,7 +153,7 @@ pub(crate) fn sign(
     let mut request = SignedRequest { operation, headers, body: b"{}".to_vec() };
     let regions = [region.to_owned()];
     let claim = Claim::read(&request, &regions, now).unwrap();
-    let key = signing_key(secret, &claim.authorization);
+    let key = signing_key(secret, claim.authorization.date, claim.authorization.region);
     let signature = hex::encode(hmac(key.as_slice(), claim.string_to_sign.as_bytes()));
     request.headers.last_mut().unwrap().1.push_str(&signature);
     request

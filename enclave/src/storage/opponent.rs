@@ -14,6 +14,7 @@ pub(crate) struct Held {
     pub(crate) entries: BTreeMap<u64, Vec<u8>>,
     pub(crate) records: BTreeMap<RecordKey, Vec<u8>>,
     pub(crate) audit: BTreeMap<u64, Vec<u8>>,
+    pub(crate) slots: BTreeMap<RecordKey, Vec<u8>>,
     /// The next write is kept, but its answer never comes.
     pub(crate) swallow_answer: bool,
     /// The commit of this number is refused; one of this number is kept without an answer.
@@ -131,6 +132,19 @@ impl Store for Opponent {
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let held = self.held();
         Ok(held.audit.iter().next_back().map(|(sequence, block)| (*sequence, block.clone())))
+    }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.held().slots.get(&slot).cloned())
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let mut held = self.held();
+        if held.full {
+            return Err(StoreError::Full);
+        }
+        let content = held.slots.entry(slot).or_insert(content).clone();
+        self.written(&mut held).map(|()| content)
     }
 }
 

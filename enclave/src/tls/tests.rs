@@ -65,7 +65,7 @@ impl Serving {
         let nsm = Arc::new(Counting { nsm, documents: AtomicUsize::new(0) });
         let attester = Attester {
             nsm: nsm.clone(),
-            unseal: UnsealProvider::Nothing,
+            unseal: UnsealProvider::Nothing.name(),
             boot_configuration_sha384: [7; 48],
             journal: None,
             audit: None,
@@ -78,7 +78,10 @@ impl Serving {
         let listen = Address::Unix { path: folder.path().join("worker") };
         let listener = listen.listen().await.unwrap();
         let worker = Arc::new(Worker { attester, service: None, bounds: Bounds::default() });
-        tokio::spawn(http::serve(listener, identity.clone(), worker, std::future::pending()));
+        let serving = identity.clone();
+        tokio::spawn(async move {
+            http::serve(&listener, serving, worker, std::future::pending()).await.finish().await;
+        });
         Self { folder, identity, nsm, pki }
     }
 

@@ -48,6 +48,8 @@ pub(crate) struct Attack {
     tail: Option<Reading<(), Option<Block>>>,
     commit: Option<Writing<Commit>>,
     append: Option<Writing<Block>>,
+    slot: Option<Reading<(), Option<Vec<u8>>>>,
+    fill: Option<Writing<Vec<u8>>>,
     compact: Option<Box<dyn FnMut() -> Write + Send>>,
     frame: Option<Box<dyn FnMut(Frame) -> Sent + Send>>,
     accept_none: bool,
@@ -102,6 +104,22 @@ impl Attack {
         bend: impl FnMut(&mut Block) -> Write + Send + 'static,
     ) -> Self {
         self.append = Some(Box::new(bend));
+        self
+    }
+
+    pub(crate) fn on_slot(
+        mut self,
+        mut bend: impl FnMut(Option<Vec<u8>>) -> Option<Vec<u8>> + Send + 'static,
+    ) -> Self {
+        self.slot = Some(Box::new(move |(), held| bend(held)));
+        self
+    }
+
+    pub(crate) fn on_fill(
+        mut self,
+        bend: impl FnMut(&mut Vec<u8>) -> Write + Send + 'static,
+    ) -> Self {
+        self.fill = Some(Box::new(bend));
         self
     }
 
@@ -349,5 +367,24 @@ impl Store for Opponent {
             Some(bend) => bend((), tail),
             None => tail,
         })
+    }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let held = self.store().slot(slot).await?;
+        Ok(match &mut self.attacked().slot {
+            Some(bend) => bend((), held),
+            None => held,
+        })
+    }
+
+    async fn fill_slot(
+        &self,
+        slot: RecordKey,
+        mut content: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let wanted = content.clone();
+        let what = self.attacked().fill.as_mut().map_or(Write::Honest, |bend| bend(&mut content));
+        let store = self.store();
+        self.write(what, async { store.fill_slot(slot, content).await }, wanted).await
     }
 }

@@ -26,9 +26,11 @@ mod relay;
 mod requests;
 mod snapshots;
 mod store;
+mod unsealing;
 
 mod scene;
 
 mod client;
 mod host;
+mod kms;
 mod worker;

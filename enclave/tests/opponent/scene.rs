@@ -144,6 +144,7 @@ impl Scene {
             configuration,
             nsm,
             root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
+            egress: None,
             credentials: vec![BootCredential {
                 access_key_id: ACCESS_KEY_ID.into(),
                 secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),

@@ -90,6 +90,11 @@ impl Worker {
         }
     }
 
+    /// Waits for one that ends by itself.
+    pub(crate) async fn ended(self) -> Result<(), BootError> {
+        self.ended.await.unwrap()
+    }
+
     /// Lets open requests finish.
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());

@@ -55,7 +55,7 @@ pub(crate) struct Patience {
 /// takes bytes ends the direction to it; what it still has to say is carried to the end, and what
 /// the caller still sends meanwhile is thrown away. An error of reading from the caller ends both
 /// directions. A connection whose reader has stopped is as silent as one without a writer.
-pub(super) async fn pump<C, W>(
+pub(crate) async fn pump<C, W>(
     client: &mut C,
     worker: &mut W,
     bytes: &Family<Way, Counter>,

@@ -1,4 +1,4 @@
-//! The journal and the records, in a redb database.
+//! The journal, the records and the slots, in a redb database.
 //!
 //! A batch of commits shares one transaction, and so one fsync. After a failure redb refuses
 //! everything until it is opened again, which repairs what a crash would have left; so that is
@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use sekisho_wire::store::{MAX_COMPACTED, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use sekisho_wire::store::{MAX_COMPACTED, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, MAX_SLOTS, Page};
 use sekisho_wire::{Commit, RecordKey, StoreError};
 use tracing::{error, info};
 
@@ -16,6 +16,7 @@ use super::audit::store_error;
 
 const JOURNAL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("journal");
 const RECORDS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("records");
+const SLOTS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("slots");
 
 /// What redb may cache; its default is a gigabyte.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -56,6 +57,45 @@ impl Journal {
             let records = database.begin_read()?.open_table(RECORDS)?;
             Ok(records.get(&key.0)?.map(|record| record.value().to_vec()))
         })
+    }
+
+    /// What a slot holds.
+    pub(super) fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(|database| {
+            let slots = database.begin_read()?.open_table(SLOTS)?;
+            Ok(slots.get(&slot.0)?.map(|content| content.value().to_vec()))
+        })
+    }
+
+    /// Fills a slot, as [`sekisho_wire::Store::fill_slot`] says.
+    pub(super) fn fill_slot(&self, slot: RecordKey, content: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.try_fill_slot(slot, content).map_err(|error| {
+            error!(%error, "a slot cannot be filled");
+            self.close();
+            as_store_error(&error)
+        })?
+    }
+
+    fn try_fill_slot(
+        &self,
+        slot: RecordKey,
+        content: &[u8],
+    ) -> Result<Result<Vec<u8>, StoreError>, redb::Error> {
+        let database = self.opened()?;
+        let Some(database) = &*database else { return Err(redb::Error::PreviousIo) };
+        let transaction = database.begin_write()?;
+        {
+            let mut slots = transaction.open_table(SLOTS)?;
+            if let Some(held) = slots.get(&slot.0)? {
+                return Ok(Ok(held.value().to_vec()));
+            }
+            if slots.len()? >= MAX_SLOTS as u64 {
+                return Ok(Err(StoreError::Full));
+            }
+            slots.insert(&slot.0, content)?;
+        }
+        transaction.commit()?;
+        Ok(Ok(content.to_vec()))
     }
 
     /// Entries from `from` on, within the limits of a page.
@@ -214,6 +254,7 @@ fn prepared(database: Database) -> Result<Database, redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(JOURNAL)?;
     transaction.open_table(RECORDS)?;
+    transaction.open_table(SLOTS)?;
     transaction.commit()?;
     Ok(database)
 }

@@ -93,6 +93,25 @@ fn compacted_from_its_old_end_and_never_its_newest_entry() {
 }
 
 #[test]
+fn a_slot_is_filled_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path).unwrap();
+    assert_eq!(journal.slot(key(1)), Ok(None));
+    assert_eq!(journal.fill_slot(key(1), b"one"), Ok(b"one".to_vec()));
+    assert_eq!(journal.fill_slot(key(1), b"another"), Ok(b"one".to_vec()));
+    assert_eq!(journal.slot(key(1)), Ok(Some(b"one".to_vec())));
+    // Beside the records and the journal.
+    assert_eq!((journal.get(key(1)), journal.head()), (Ok(None), Ok(0)));
+    for other in 2..=sekisho_wire::store::MAX_SLOTS as u8 {
+        assert_eq!(journal.fill_slot(key(other), b"more"), Ok(b"more".to_vec()));
+    }
+    assert_eq!(journal.fill_slot(key(99), b"too many"), Err(StoreError::Full));
+    drop(journal);
+    assert_eq!(Journal::open(&path).unwrap().slot(key(1)), Ok(Some(b"one".to_vec())));
+}
+
+#[test]
 fn closed_by_a_failure_and_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = journal(&folder);

@@ -89,4 +89,12 @@ impl Store for Measured {
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         self.measure(Call::AuditTail, self.store.audit_tail()).await
     }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.measure(Call::Slot, self.store.slot(slot)).await
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.measure(Call::FillSlot, self.store.fill_slot(slot, content)).await
+    }
 }

@@ -127,7 +127,7 @@ fn every_flipped_byte_of_a_record_is_damage() {
         // A length that points behind the file's end looks like a record on its way.
         let of_length = position < second + 4 && matches!(item, AuditItem::End { .. });
         assert!(item == damaged || of_length, "byte {position}: {item:?}");
-        assert_eq!(read(&mut reader).0, []);
+        assert_eq!(read(&mut reader).0, [0_u64; 0]);
     }
     fs::write(&path, b"SKAUDIT0").unwrap();
     assert_eq!(read(&mut store.reader()), (vec![], AuditItem::Damaged { path, offset: 0 }));

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::{Request, Response};
 use super::{
-    Commit, MAX_AUDIT_RECORD, MAX_BLOB, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, Page, RecordKey, Store,
-    StoreError,
+    Commit, MAX_AUDIT_RECORD, MAX_BLOB, MAX_PAGE_BYTES, MAX_PAGE_ITEMS, MAX_SLOT, Page, RecordKey,
+    Store, StoreError,
 };
 use crate::address::Address;
 use crate::call::{CallError, Caller, Limits};
@@ -203,6 +203,23 @@ impl Store for StoreClient {
             _ => Err(StoreError::Malformed),
         }
     }
+
+    async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.call(Request::Slot(slot)).await? {
+            Response::Record(content) => Ok(content),
+            _ => Err(StoreError::Malformed),
+        }
+    }
+
+    async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if content.len() > MAX_SLOT {
+            return Err(StoreError::TooLarge);
+        }
+        match self.call(Request::FillSlot { slot, content }).await? {
+            Response::Record(Some(held)) => Ok(held),
+            _ => Err(StoreError::Malformed),
+        }
+    }
 }
 
 /// The longest answer that makes sense, with some room for names and numbers.
@@ -216,6 +233,7 @@ fn longest_answer(request: &Request) -> usize {
             | Request::Compact { .. }
             | Request::AppendAudit { .. } => 0,
             Request::Get(_) => MAX_BLOB,
+            Request::Slot(_) | Request::FillSlot { .. } => MAX_SLOT,
             // A page may be one blob that is longer than what pages are otherwise bounded by.
             Request::Entries { limit, .. } => {
                 MAX_BLOB + (*limit).min(MAX_PAGE_ITEMS) as usize * HEADS_OF_AN_ITEM

@@ -32,6 +32,12 @@ pub(super) enum Request {
         limit: u32,
     },
     AuditTail,
+    Slot(RecordKey),
+    FillSlot {
+        slot: RecordKey,
+        #[serde(with = "serde_bytes")]
+        content: Vec<u8>,
+    },
 }
 
 /// What the host answers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::message::{Request, Response};
-use super::{MAX_AUDIT_RECORD, Store, StoreError};
+use super::{MAX_AUDIT_RECORD, MAX_SLOT, Store, StoreError};
 use crate::call::{Limits, ServeError, serve};
 use crate::codec::{decode, encode};
 use crate::log::{Event, log};
@@ -65,6 +65,14 @@ async fn carry_out<T: Store>(store: &T, request: Request) -> Result<Response, St
         Request::AuditTail => {
             let tail = store.audit_tail().await?;
             Ok(Response::Page(tail.into_iter().collect()))
+        }
+        Request::Slot(slot) => store.slot(slot).await.map(Response::Record),
+        Request::FillSlot { slot, content } => {
+            if content.len() > MAX_SLOT {
+                return Err(StoreError::TooLarge);
+            }
+            let held = store.fill_slot(slot, content).await?;
+            Ok(Response::Record(Some(held)))
         }
     }
 }

@@ -1,0 +1,172 @@
+//! Unsealing: the root key lies wrapped in the host's store, and the KMS that can unwrap it gives
+//! it to this worker's measurement alone.
+//!
+//! The KMS is AWS KMS, or another Sekisho, which speaks the same API. At the first start the worker
+//! asks it for a data key and puts the wrapped copy into the store; at that start and each later one
+//! it has the stored copy decrypted. Both answers are encrypted to a key that was made for the one
+//! request and stands in an attestation document of the NSM. The policy of the KMS's key decides,
+//! by the registers in the document (docs/unsealing.md).
+//!
+//! The host carries all of it: TLS that ends here and in the KMS, over its egress, signed with
+//! credentials that it gives. It can keep the worker sealed, and nothing else.
+
+mod failure;
+mod kms;
+mod provider;
+mod wrapped;
+
+pub(crate) use failure::Failure;
+pub use provider::{AwsKms, InvalidKms, KeyArn};
+
+use crate::configuration::BOOT_CONFIGURATION_PCR;
+use crate::log::{Event, log};
+use crate::secret::{RandomUnavailable, RootKey, fill_random};
+use kms::KmsClient;
+use sekisho_nsm::{Nsm, NsmError};
+use sekisho_wire::{Address, RecordKey, Store, StoreClient};
+use std::sync::Arc;
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use wrapped::WrappedKey;
+use zeroize::Zeroizing;
+
+/// Where the wrapped key lies in the store.
+const SLOT: RecordKey = RecordKey(*b"root-key aws-kms");
+/// Bytes of a root key.
+const ROOT_KEY: usize = 32;
+/// The registers that a key's policy can ask for: what runs (0 to 2), the role of the parent
+/// instance (3), the instance (4), who signed it (8), and how it was configured.
+const REGISTERS: [u16; 7] = [0, 1, 2, 3, 4, 8, BOOT_CONFIGURATION_PCR];
+/// The log repeats a failure that goes on after so many attempts.
+const SAID_AGAIN: u32 = 20;
+
+/// How long a worker waits between two attempts: doubled from the first to the last.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// After the first attempt.
+    pub first: Duration,
+    /// From some attempt on.
+    pub last: Duration,
+}
+
+impl Pauses {
+    /// Half a second, then up to fifteen: a key that is enabled again, or a policy that is set
+    /// right, unseals within them, and a KMS that throttles is asked four times a minute.
+    pub const DEFAULT: Self =
+        Self { first: Duration::from_millis(500), last: Duration::from_secs(15) };
+}
+
+/// Has the root key unwrapped.
+pub(crate) struct Unsealer {
+    kms: KmsClient,
+    store: StoreClient,
+    nsm: Arc<dyn Nsm>,
+    pauses: Pauses,
+}
+
+impl Unsealer {
+    /// `account` is the worker's own, and part of the encryption context.
+    pub(crate) fn new(
+        provider: &AwsKms,
+        account: &str,
+        egress: Address,
+        store: StoreClient,
+        nsm: Arc<dyn Nsm>,
+        pauses: Pauses,
+    ) -> Result<Self, InvalidKms> {
+        let kms = KmsClient::new(provider.clone(), account, egress, nsm.clone())?;
+        Ok(Self { kms, store, nsm, pauses })
+    }
+
+    /// Says in the log what a key's policy has to ask for.
+    pub(crate) fn say_registers(&self) -> Result<(), NsmError> {
+        for register in REGISTERS {
+            let value = self.nsm.describe_pcr(register)?.value;
+            if let Ok(value) = <&[u8; 48]>::try_from(value.as_slice()) {
+                log(Event::Register { register, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// The root key, however long it takes.
+    pub(crate) async fn root_key(&self) -> RootKey {
+        let mut pause = self.pauses.first;
+        let mut last: Option<(Failure, u32)> = None;
+        let mut fresh = None;
+        loop {
+            let failure = match self.attempt(&mut fresh).await {
+                Ok(key) => return key,
+                Err(failure) => failure,
+            };
+            let again = match &last {
+                Some((before, times)) if *before == failure => times.saturating_add(1),
+                _ => 0,
+            };
+            if again % SAID_AGAIN == 0 {
+                log(Event::UnsealFailed(&failure));
+                if failure == Failure::NotAllowed {
+                    // The registers do not change while a worker runs, and the module has just
+                    // answered.
+                    let _ = self.say_registers();
+                }
+            }
+            last = Some((failure, again));
+            tokio::time::sleep(jittered(pause)).await;
+            pause = pause.saturating_mul(2).min(self.pauses.last);
+        }
+    }
+
+    async fn attempt(&self, fresh: &mut Option<Fresh>) -> Result<RootKey, Failure> {
+        let held = match self.store.slot(SLOT).await? {
+            Some(held) => held,
+            None => self.first_key(fresh).await?,
+        };
+        let wrapped = WrappedKey::decode(&held)?;
+        if wrapped.key != *self.kms.key() {
+            return Err(Failure::WrappedUnderAnotherKey);
+        }
+        // Also at the first start: a key that cannot be decrypted again must not seal anything.
+        let key = self.kms.decrypt(&wrapped.ciphertext).await?;
+        // What another worker has put there first goes before what this one has had made.
+        let ours = fresh.as_ref().filter(|fresh| fresh.wrapped == held);
+        if ours.is_some_and(|ours| !bool::from(ours.plaintext.ct_eq(key.as_slice()))) {
+            return Err(Failure::OtherPlaintext);
+        }
+        let key: &[u8; ROOT_KEY] = key.as_slice().try_into().map_err(|_| Failure::Malformed)?;
+        Ok(RootKey::from_bytes(key))
+    }
+
+    /// A new key, and what the store holds then: durable before anything is done with it.
+    async fn first_key(&self, fresh: &mut Option<Fresh>) -> Result<Vec<u8>, Failure> {
+        let is_new = self.store.head().await? == 0 && self.store.audit_tail().await?.is_none();
+        if !is_new {
+            return Err(Failure::WrappedKeyMissing);
+        }
+        let (ciphertext, plaintext) = self.kms.generate_data_key().await?;
+        let wrapped = WrappedKey { key: self.kms.key().clone(), ciphertext }.encode()?;
+        // Before it is known whether the store has taken it.
+        *fresh = Some(Fresh { wrapped: wrapped.clone(), plaintext });
+        let held = self.store.fill_slot(SLOT, wrapped.clone()).await?;
+        if held == wrapped {
+            log(Event::RootKeyWrapped);
+        }
+        Ok(held)
+    }
+}
+
+/// A root key that was made at this start, as it is and as it was to be stored.
+struct Fresh {
+    wrapped: Vec<u8>,
+    plaintext: Zeroizing<Vec<u8>>,
+}
+
+/// Up to a quarter less, so that workers that failed together do not ask together.
+fn jittered(pause: Duration) -> Duration {
+    let mut random = [0];
+    let quarter = match fill_random(&mut random) {
+        Ok(()) => pause / 4 * u32::from(random[0]) / 255,
+        Err(RandomUnavailable) => Duration::ZERO,
+    };
+    pause.saturating_sub(quarter)
+}
