@@ -19,7 +19,7 @@ mod signer;
 pub use document::{Document, PayloadForm, envelope, sign_payload};
 pub use emulated::{Clock, EmulatedNsm, Forgery, Measurements, Options};
 pub use pki::{Authority, Chain, DevelopmentPki, InvalidPki, Leaf, ROOT_COMMON_NAME, random_key};
-pub use published::published_rsa_key;
+pub use published::{published_rsa_key, published_vectors};
 pub use random::Random;
 pub use recipient::{NotForUs, Recipient};
 pub use signer::Signer;

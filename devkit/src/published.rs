@@ -1,8 +1,8 @@
-//! The RSA keys that were published beside samples of AWS KMS: their numbers in JSON, without
-//! those of the Chinese remainder theorem, which Python computes.
+//! Published samples of AWS KMS, which are not part of this project, and the RSA keys beside them:
+//! their numbers in JSON, without those of the Chinese remainder theorem, which Python computes.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::der::{self, tlv};
@@ -14,6 +14,16 @@ n, e, d, p, q = (k[name] for name in 'nedpq')
 for number in (n, e, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)):
     print('%0512x' % number)
 ";
+
+/// The folder of these vectors below `SEKISHO_VECTORS`; where that is not set, it says so and that
+/// nothing was tried.
+pub fn published_vectors(folder: &str) -> Option<PathBuf> {
+    let vectors = std::env::var_os("SEKISHO_VECTORS").map(PathBuf::from);
+    if vectors.is_none() {
+        eprintln!("\n*** SKIPPED: SEKISHO_VECTORS is not set, no published vector was tried ***\n");
+    }
+    Some(vectors?.join(folder))
+}
 
 /// A published key in PKCS#8 (RFC 8017 §A.1.2, RFC 5208 §5); for tests, needs `python3`.
 ///

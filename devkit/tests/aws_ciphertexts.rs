@@ -7,18 +7,12 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::path::Path;
-
 use sekisho_devkit::cms::EnvelopedData;
-use sekisho_devkit::{Recipient, published_rsa_key};
+use sekisho_devkit::{Recipient, published_rsa_key, published_vectors};
 
 #[test]
 fn samples_of_aws_are_read_and_no_prefix_or_extension_of_them() {
-    let Some(folder) = std::env::var_os("SEKISHO_VECTORS") else {
-        eprintln!("\n*** SKIPPED: SEKISHO_VECTORS is not set, no published vector was tried ***\n");
-        return;
-    };
-    let folder = std::path::Path::new(&folder).join("cms");
+    let Some(folder) = published_vectors("cms") else { return };
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     for name in [
         "edgebit_ciphertext_for_recipient.ber",
@@ -50,11 +44,7 @@ fn samples_of_aws_are_read_and_no_prefix_or_extension_of_them() {
 
 #[test]
 fn samples_with_a_key_are_opened() {
-    let Some(folder) = std::env::var_os("SEKISHO_VECTORS") else {
-        eprintln!("\n*** SKIPPED: SEKISHO_VECTORS is not set, no published vector was tried ***\n");
-        return;
-    };
-    let folder = Path::new(&folder).join("cms");
+    let Some(folder) = published_vectors("cms") else { return };
     let recipient = |name: &str| {
         let key = published_rsa_key(&folder.join(format!("{name}_rsa_key.json")));
         Recipient::from_pkcs8(&key.unwrap()).unwrap()

@@ -7,20 +7,11 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OaepAlgorithm, OaepPublicEncryptingKey, Pkcs1PublicEncryptingKey,
     PublicEncryptingKey,
 };
-use sekisho_devkit::published_rsa_key;
-use std::path::PathBuf;
+use sekisho_devkit::{published_rsa_key, published_vectors};
 use std::sync::LazyLock;
 
 static KEY: LazyLock<EphemeralKey> = LazyLock::new(|| EphemeralKey::generate().unwrap());
 const CONTENT: &[u8; 32] = b"thirty-two bytes of a root key!!";
-
-fn vectors() -> Option<PathBuf> {
-    let folder = std::env::var_os("SEKISHO_VECTORS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("\n*** SKIPPED: SEKISHO_VECTORS is not set, no published vector was tried ***\n");
-    }
-    Some(folder?.join("cms"))
-}
 
 fn refused(envelope: &[u8], what: &str) {
     assert_eq!(KEY.try_open(envelope).err(), Some(NotOpened), "{what}");
@@ -28,7 +19,7 @@ fn refused(envelope: &[u8], what: &str) {
 
 #[test]
 fn samples_of_aws_kms_are_opened_by_their_key_alone() {
-    let Some(folder) = vectors() else { return };
+    let Some(folder) = published_vectors("cms") else { return };
     let names = ["edgebit", "rust_hello", "mbedtls_c"];
     let key = |name: &str| {
         let pkcs8 = published_rsa_key(&folder.join(format!("{name}_rsa_key.json"))).unwrap();
@@ -49,7 +40,7 @@ fn samples_of_aws_kms_are_opened_by_their_key_alone() {
 
 #[test]
 fn every_sample_of_aws_kms_has_the_shape_and_no_part_of_one_has() {
-    let Some(folder) = vectors() else { return };
+    let Some(folder) = published_vectors("cms") else { return };
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     for name in [
         "edgebit_ciphertext_for_recipient.ber",
