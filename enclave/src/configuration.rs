@@ -244,17 +244,16 @@ mod tests {
         assert_ne!(base, change(|c| c.account = "0".into()));
         assert_ne!(base, change(|c| c.unseal = UnsealProvider::Nothing));
         let kms = |number: u8| {
-            let text = |number: u8| number.to_string();
             UnsealProvider::AwsKms(AwsKms {
-                key: format!("arn:aws:kms:eu-central-1:111122223333:key/{}", text(number / 4))
+                key: format!("arn:aws:kms:eu-central-1:111122223333:key/{}", number / 4)
                     .parse()
                     .unwrap(),
-                endpoint: format!("kms{}.example:443", text(number / 2 % 2)).parse().unwrap(),
+                endpoint: format!("kms{}.example:443", number / 2 % 2).parse().unwrap(),
                 roots: vec![vec![number % 2]],
             })
         };
-        let digests: std::collections::BTreeSet<_> =
-            (0..8).map(|number| change(|c| c.unseal = kms(number))).collect();
+        let of = |unseal| BootConfiguration { unseal, ..configuration() }.sha384().unwrap();
+        let digests: std::collections::BTreeSet<_> = (0..8).map(|number| of(kms(number))).collect();
         assert_eq!(digests.len(), 8, "key, endpoint and roots are measured");
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
         assert_ne!(base, change(|c| c.auditor_key.clear()));
