@@ -42,14 +42,16 @@ pub(crate) async fn answer(
     };
     let mut used = Vec::new();
     let outcome = run(&service, &authenticated, request_id.clone(), now, &mut used).await;
-    let usage = LastUsage {
+    let usage = (!used.is_empty()).then(|| LastUsage {
         operation: outcome.entry.operation.clone(),
         time: outcome.entry.time,
         request_id: request_id.clone(),
-    };
+    });
     match service.audit.record(outcome).await {
         Ok(recorded) => {
-            service.keys.note_usage(&used, &usage);
+            if let Some(usage) = usage {
+                service.keys.note_usage(&used, &usage);
+            }
             Recorded::into_response(recorded)
         }
         Err(_) => Response::refusal(request_id, &ApiError::DependencyTimeout),

@@ -20,23 +20,6 @@ const ECC: &str = "Cryptographic operations (ECC and SM2)";
 /// Not in AWS's table.
 const ML_KEM: &str = "Cryptographic operations (ML-KEM)";
 
-/// The operations that share a quota with others on keys of the same kind.
-const SHARING: &[&str] = &[
-    "Decapsulate",
-    "Decrypt",
-    "DeriveSharedSecret",
-    "Encapsulate",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "GenerateMac",
-    "GenerateRandom",
-    "ReEncrypt",
-    "Sign",
-    "Verify",
-    "VerifyMac",
-];
-
 /// AWS's defaults, by the names of AWS's table without "request rate"; requests a second. The
 /// symmetric ones differ by region.
 const DEFAULTS: &[(&str, u32)] = &[
@@ -270,16 +253,17 @@ fn names(
     keys: &Keys,
 ) -> (Cow<'static, str>, Option<Cow<'static, str>>) {
     let name = operation.name();
-    if SHARING.contains(&name) {
-        let kind = |held: &std::sync::Arc<crate::keys::store::HeldKey>| shared(held.key.spec);
-        let first = keys.first.as_ref().map_or(SYMMETRIC, kind);
-        let second = keys.second.as_ref().map(kind).filter(|second| *second != first);
-        return (first.into(), second.map(Cow::from));
-    }
     if name.starts_with("GenerateDataKeyPair") {
         let spec = facts.parameters.iter().find(|(parameter, _)| parameter == "KeyPairSpec");
         let spec = spec.map_or("", |(_, spec)| spec);
         return (format!("GenerateDataKeyPair ({spec})").into(), None);
+    }
+    // What uses keys shares a quota with what else uses keys of the kind.
+    if operation.uses_keys() || operation == Operation::GenerateRandom {
+        let kind = |held: &std::sync::Arc<crate::keys::store::HeldKey>| shared(held.key.spec);
+        let first = keys.first.as_ref().map_or(SYMMETRIC, kind);
+        let second = keys.second.as_ref().map(kind).filter(|second| *second != first);
+        return (first.into(), second.map(Cow::from));
     }
     (name.into(), None)
 }

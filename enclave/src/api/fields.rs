@@ -118,12 +118,6 @@ impl Fields {
         }
     }
 
-    /// A text that does not meet its pattern as a whole.
-    pub(crate) fn mismatch(&mut self, name: &str, text: &str, pattern: &str) {
-        let constraint = format!("Member must satisfy regular expression pattern: {pattern}");
-        self.violation(&format!("Value '{text}'"), name, &constraint);
-    }
-
     pub(crate) fn required_text(&mut self, name: &str, shape: Text) -> Result<String, ApiError> {
         let text = self.text(name, shape)?;
         Ok(self.required(name, text))

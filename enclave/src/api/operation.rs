@@ -104,12 +104,6 @@ macro_rules! declare {
                 match self { $($(Self::$name => concat!($service, ":", stringify!($name)),)+)+ }
             }
 
-            /// Whether it counts as a use of its keys (`KeyLastUsageTrackingOperation` of AWS's
-            /// service model).
-            pub(crate) fn uses_keys(self) -> bool {
-                USES.contains(&self.name())
-            }
-
             /// Whether it is Sekisho's own, beyond the API of AWS KMS.
             pub(crate) fn is_own(self) -> bool {
                 match self { $($(Self::$name => $is_own,)+)+ }
@@ -133,22 +127,28 @@ macro_rules! declare {
 
 for_each_operation!(declare);
 
-const USES: &[&str] = &[
-    "Decapsulate",
-    "Decrypt",
-    "DeriveSharedSecret",
-    "Encapsulate",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateDataKeyWithoutPlaintext",
-    "GenerateMac",
-    "ReEncrypt",
-    "Sign",
-    "Verify",
-    "VerifyMac",
-];
+impl Operation {
+    /// Whether it counts as a use of its keys (`KeyLastUsageTrackingOperation` of AWS's service model).
+    pub(crate) fn uses_keys(self) -> bool {
+        matches!(
+            self,
+            Self::Decapsulate
+                | Self::Decrypt
+                | Self::DeriveSharedSecret
+                | Self::Encapsulate
+                | Self::Encrypt
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyPair
+                | Self::GenerateDataKeyPairWithoutPlaintext
+                | Self::GenerateDataKeyWithoutPlaintext
+                | Self::GenerateMac
+                | Self::ReEncrypt
+                | Self::Sign
+                | Self::Verify
+                | Self::VerifyMac
+        )
+    }
+}
 
 /// A row of AWS's table of key states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

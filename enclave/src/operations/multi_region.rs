@@ -3,9 +3,8 @@
 use super::keys::{DESCRIPTION, metadata};
 use super::tags::{self, read_tags};
 use super::{Input, KEY_ID, POLICY};
-use crate::api::{AccountResource, ApiError, Facts, Fields, Second, Subject, Text};
+use crate::api::{AccountResource, ApiError, Facts, Fields, Form, Second, Subject, Text};
 use crate::authorize::Permit;
-use crate::configuration::is_region;
 use crate::keys::Key;
 use crate::keys::multi_region::Family;
 use crate::keys::policy::default_document;
@@ -16,14 +15,9 @@ use std::borrow::Cow;
 
 /// `RegionType` of AWS's service model.
 const REGION: Text = Text::length(1, 32);
-const REGION_PATTERN: &str = "^([a-z]+-){2,3}\\d+$";
 
-/// A `RegionType` member. Its pattern is not one of single characters.
 fn region(fields: &mut Fields, name: &str) -> Result<String, ApiError> {
-    let region = fields.text(name, REGION)?;
-    if let Some(region) = region.as_ref().filter(|region| !is_region(region)) {
-        fields.mismatch(name, region, REGION_PATTERN);
-    }
+    let region = fields.formed_text(name, REGION, Form::REGION)?;
     Ok(fields.required(name, region))
 }
 

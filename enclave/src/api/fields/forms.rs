@@ -1,5 +1,7 @@
 //! Patterns of AWS's service model that are about the whole of a string.
 
+use crate::configuration::is_region;
+
 /// A pattern, and what it says.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Form {
@@ -31,6 +33,8 @@ impl Form {
                 && some(part()).is_some_and(|rest| !rest.contains(['\n', '\r']))
         },
     };
+
+    pub(crate) const REGION: Self = Self { text: "^([a-z]+-){2,3}\\d+$", matches: is_region };
 
     pub(crate) const SERVICE_PRINCIPAL: Self = Self {
         text: "^([A-Za-z0-9\\-]+)\\.([A-Za-z0-9\\-]+)(\\.[A-Za-z0-9\\-]+)+$",
@@ -94,16 +98,6 @@ fn is_digits(text: &str) -> bool {
 
 fn is_account(text: &str) -> bool {
     text.len() == 12 && is_digits(text)
-}
-
-/// `([a-z]+-){2,3}\d+`
-fn is_region(text: &str) -> bool {
-    let Some((words, number)) = text.rsplit_once('-') else { return false };
-    let word = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase());
-    !number.is_empty()
-        && is_digits(number)
-        && (2..=3).contains(&words.split('-').count())
-        && words.split('-').all(word)
 }
 
 #[cfg(test)]
