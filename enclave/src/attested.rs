@@ -99,17 +99,27 @@ impl Attester {
         query: Option<&str>,
         now: OffsetDateTime,
     ) -> Result<Value, ApiError> {
-        let document = match read_nonce(query)? {
-            Some(nonce) => {
-                let turn = self.budget.admit(allowance, milliseconds(now)).await?;
-                self.document(leaf, Some(nonce), turn).await?
-            }
+        let document = match query.filter(|query| !query.is_empty()) {
+            Some(query) => self.document_for(leaf, allowance, query, now).await?,
             None => {
                 let made = || async { self.document(leaf, None, self.budget.turn().await?).await };
                 leaf.document.latest(Instant::now(), made).await?
             }
         };
         Ok(json!({ "document": BASE64.encode(document), "service_ca": leaf.service_ca_pem }))
+    }
+
+    /// A fresh document for the nonce in `query`, within what connection and everyone are left.
+    pub(crate) async fn document_for(
+        &self,
+        leaf: &Leaf,
+        allowance: &Allowance,
+        query: &str,
+        now: OffsetDateTime,
+    ) -> Result<Vec<u8>, ApiError> {
+        let nonce = read_nonce(query)?;
+        let turn = self.budget.admit(allowance, milliseconds(now)).await?;
+        self.document(leaf, Some(nonce), turn).await
     }
 
     async fn document(
@@ -152,14 +162,13 @@ impl Attester {
     }
 }
 
-fn read_nonce(query: Option<&str>) -> Result<Option<Vec<u8>>, ApiError> {
-    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+fn read_nonce(query: &str) -> Result<Vec<u8>, ApiError> {
     let nonce = query
         .strip_prefix("nonce=")
         .filter(|text| text.len() <= NONCE_LENGTH.end().saturating_mul(2))
         .and_then(|text| hex::decode(text).ok())
         .filter(|nonce| NONCE_LENGTH.contains(&nonce.len()));
-    nonce.map(Some).ok_or_else(|| {
+    nonce.ok_or_else(|| {
         ApiError::Validation(
             "Ask with ?nonce= and 16 to 64 random bytes in hex: the document will hold them."
                 .into(),
@@ -193,14 +202,12 @@ mod tests {
     #[test]
     fn a_nonce_is_hex_of_16_to_64_bytes() {
         let of = |bytes: usize| format!("nonce={}", "ab".repeat(bytes));
-        assert_eq!(read_nonce(Some(&of(16))).unwrap(), Some(vec![0xab; 16]));
-        assert_eq!(read_nonce(Some(&of(64))).unwrap().unwrap().len(), 64);
+        assert_eq!(read_nonce(&of(16)).unwrap(), vec![0xab; 16]);
+        assert_eq!(read_nonce(&of(64)).unwrap().len(), 64);
         for bad in
             [of(15), of(65), "nonce=".into(), "nonce=zz".into(), "other=00".into(), of(16) + "0"]
         {
-            assert!(read_nonce(Some(&bad)).is_err(), "{bad}");
+            assert!(read_nonce(&bad).is_err(), "{bad}");
         }
-        assert_eq!(read_nonce(None).unwrap(), None);
-        assert_eq!(read_nonce(Some("")).unwrap(), None);
     }
 }

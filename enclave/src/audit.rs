@@ -16,10 +16,11 @@ pub use chain::{AuditChain, AuditFault};
 pub(crate) use sealer::BlockSealer;
 pub use sealer::SealerError;
 
-use crate::api::Response;
+use crate::api::{Response, new_request_id};
 use crate::log::{Event, log};
 use crate::storage::checkpoint::{Checkpoint, Newest};
 use crate::storage::record::BlobHash;
+use crate::storage::tenure::Tenure;
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,10 @@ use writer::{BlockWriter, Waiting};
 const BLOCK_BYTES: usize = MAX_AUDIT_RECORD - 1024;
 /// Decisions that may wait for a block; a request beyond it waits before it is queued.
 const QUEUE: usize = 1024;
+/// What stands as the operation where a worker takes the log over from a peer.
+const TAKE_OVER: &str = "TakeOver";
+/// How often a worker that takes over may be overtaken by the one that still answers.
+const TAKE_OVER_ATTEMPTS: usize = 100;
 
 /// One decision, as an auditor reads it. Nothing in it is secret key material.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +126,7 @@ impl AuditLog {
         store: StoreClient,
         sealer: BlockSealer,
         named: Option<Checkpoint>,
+        tenure: Tenure,
     ) -> Result<Self, AuditError> {
         if let Some(named) = named {
             Self::check_holds(&store, named).await?;
@@ -129,7 +135,7 @@ impl AuditLog {
         if let Some(named) = named {
             newest.set(named);
         }
-        let writer = BlockWriter::open(store, sealer, newest.clone()).await?;
+        let writer = BlockWriter::open(store, sealer, newest.clone(), tenure).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
         Ok(Self { queue, newest, signature_key })
@@ -155,6 +161,21 @@ impl AuditLog {
             }
             _ => Err(AuditError::CutShort),
         }
+    }
+
+    /// Writes a block of this worker's own, after which a peer's is refused by the store; before the
+    /// worker serves.
+    pub(crate) async fn take_over(&self, time: u64) -> Result<(), AuditError> {
+        for _ in 0..TAKE_OVER_ATTEMPTS {
+            let (request_id, operation) = (new_request_id(), TAKE_OVER.to_owned());
+            let entry = AuditEntry { time, request_id, operation, ..AuditEntry::default() };
+            let response = Response::of(String::new(), Ok(serde_json::Value::Null));
+            // A peer that still answers was faster.
+            if self.record(Outcome { entry, response }).await.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(AuditError::Superseded)
     }
 
     /// Returns once the decision is durable at the host. Until then nothing is released.
@@ -195,6 +216,9 @@ pub enum AuditError {
     /// The host no longer has blocks that it had acknowledged.
     #[error("the host has lost audit blocks that it had acknowledged")]
     CutShort,
+    /// Another worker of the service writes the log now.
+    #[error("another worker of this service has taken the audit log over")]
+    Superseded,
     /// A block cannot be encoded.
     #[error("an audit block is malformed: {0}")]
     Malformed(#[from] CodecError),

@@ -12,6 +12,7 @@ use crate::keys::policy::{PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
 use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
+use crate::peers::{Giver, InvalidPeers, SignedStatement};
 use crate::pipeline::milliseconds;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
@@ -19,9 +20,10 @@ use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
-use crate::storage::journal::{Cadence, Journal, JournalError};
+use crate::storage::journal::{Cadence, Journal, JournalError, Opening};
+use crate::storage::tenure::Tenure;
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
-use crate::unseal::Unsealer;
+use crate::unseal::{Unsealed, Unsealer};
 use crate::upkeep;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
@@ -45,6 +47,9 @@ pub struct Boot {
     pub root_key: Option<RootKey>,
     /// Where the host's egress listens, for a KMS that unwraps the root key.
     pub egress: Option<Address>,
+    /// What operators have signed, so that a peer's measurement or this worker's counts. Not
+    /// measured: the operators' keys are.
+    pub statements: Vec<SignedStatement>,
     /// Who may sign requests.
     pub credentials: Vec<BootCredential>,
     /// Where the relay's connections arrive.
@@ -67,26 +72,44 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BootError> {
     let now = OffsetDateTime::now_utc();
-    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds } = boot;
+    let Boot {
+        configuration,
+        nsm,
+        root_key,
+        egress,
+        statements,
+        credentials,
+        listen,
+        store,
+        bounds,
+    } = boot;
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
 
     let store = StoreClient::dial_with(store, bounds.store);
     let front = Front { nsm: nsm.clone(), bounds, configuration: &configuration };
-    let opening = |root: RootKey| {
+    let opening = |unsealed: Unsealed| {
         // A KMS may have taken its time.
         let now = OffsetDateTime::now_utc();
-        let (subkeys, store) = (Subkeys::derive(&root), store.clone());
-        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now)
+        unseal(&configuration, unsealed, credentials, store.clone(), bounds.snapshots, now)
     };
     let mut shutdown = pin!(shutdown);
-    match (&configuration.unseal, root_key, egress) {
-        (UnsealProvider::AwsKms(kms), None, Some(egress)) => {
-            let pauses = bounds.unsealing;
+    let pauses = bounds.unsealing;
+    let unsealer = match (&configuration.unseal, egress) {
+        (UnsealProvider::AwsKms(kms), Some(egress)) => {
             let account = &configuration.account;
-            let unsealer = Unsealer::new(kms, account, egress, store.clone(), nsm, pauses)
-                .map_err(InvalidConfiguration::from)?;
+            let unsealer = Unsealer::new(kms, account, egress, store.clone(), nsm, pauses);
+            Some(unsealer.map_err(InvalidConfiguration::from)?)
+        }
+        (UnsealProvider::Peer(peer), Some(egress)) => {
+            let (store, configuration) = (store.clone(), &configuration);
+            Some(Unsealer::of_peer(peer, configuration, statements, egress, store, nsm, pauses)?)
+        }
+        _ => None,
+    };
+    match (&configuration.unseal, root_key, unsealer) {
+        (UnsealProvider::AwsKms(_) | UnsealProvider::Peer(_), None, Some(unsealer)) => {
             let sealed = front.sealed(now)?;
             let listener = accept_on(&listen).await?;
             log(Event::Waiting);
@@ -95,9 +118,9 @@ pub async fn run(
             let mut opened = None;
             let until_opened = async {
                 let opening = async {
-                    let root = unsealer.root_key().await;
+                    let unsealed = unsealer.root_key().await;
                     log(Event::Unsealed);
-                    opening(root).await
+                    opening(unsealed).await
                 };
                 tokio::select! {
                     () = shutdown.as_mut() => {}
@@ -119,7 +142,7 @@ pub async fn run(
             }
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
-            let (authority, journal, service) = opening(root).await?;
+            let (authority, journal, service) = opening(Unsealed { root, reached: None }).await?;
             let front = front.open(authority, journal, service, now)?;
             let listener = accept_on(&listen).await?;
             log(Event::Serving);
@@ -207,7 +230,21 @@ impl Serving {
     async fn serve_to_the_end(self, listener: &Listener, shutdown: impl Future<Output = ()>) {
         let service = self.worker.service.as_ref();
         let noted = service.map(|service| (service.keys.clone(), service.started));
-        self.serve(listener, shutdown).await.finish().await;
+        let tenure = service.map(|service| service.tenure.clone());
+        let superseded = async {
+            match tenure {
+                Some(tenure) => tenure.ended().await,
+                None => std::future::pending().await,
+            }
+            log(Event::Superseded);
+        };
+        let stopped = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = superseded => {}
+            }
+        };
+        self.serve(listener, stopped).await.finish().await;
         if let Some((keys, started)) = noted {
             upkeep::store_last_usages(&keys, started).await;
         }
@@ -216,12 +253,13 @@ impl Serving {
 
 pub(crate) async fn unseal(
     configuration: &BootConfiguration,
-    subkeys: Subkeys,
+    unsealed: Unsealed,
     credentials: Vec<BootCredential>,
     store: StoreClient,
     snapshots: Cadence,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
+    let subkeys = Subkeys::derive(&unsealed.root);
     let engine = Engine::new(Limits::default())?;
     let modules = Modules::stock(&engine)?;
     let place =
@@ -235,8 +273,17 @@ pub(crate) async fn unseal(
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
     let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
-    let (journal, audit) = open_storage(store, subkeys.journal, sealer, snapshots).await?;
+    let tenure = match configuration.peers {
+        Some(_) => Tenure::among_peers(),
+        None => Tenure::without_peers(),
+    };
+    let opening = Opening { cadence: snapshots, tenure: tenure.clone(), holds: unsealed.reached };
+    let (journal, audit) = open_storage(store, subkeys.journal, sealer, opening).await?;
     let journal = Arc::new(journal);
+    if tenure.has_peers() {
+        let journal = journal.clone();
+        tokio::spawn(async move { journal.keep_watch().await });
+    }
     modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
     let authority = ServiceAuthority::open(&journal, now).await?;
@@ -251,7 +298,10 @@ pub(crate) async fn unseal(
     tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let meter =
         |region: &String| (region.clone(), Meter::new(&configuration.quotas, milliseconds(now)));
+    let giver = Giver::new(configuration, unsealed.root, audit.clone(), milliseconds(now))?;
     let service = Service {
+        giver: giver.map(Arc::new),
+        tenure,
         started: milliseconds(now),
         credentials: Arc::new(Credentials::new(
             place,
@@ -272,17 +322,25 @@ pub(crate) async fn unseal(
     Ok((authority, journal, service))
 }
 
-/// Opens the journal, and the audit log if it still holds the block that the journal names.
+/// Opens the journal, and the audit log if it still holds the block that the journal names. Among
+/// peers it takes both over: whoever wrote before ends.
 pub(crate) async fn open_storage(
     store: StoreClient,
     journal_keys: JournalKeys,
     sealer: BlockSealer,
-    cadence: Cadence,
+    opening: impl Into<Opening>,
 ) -> Result<(Journal, AuditLog), BootError> {
-    let journal = Journal::open(store.clone(), journal_keys, cadence).await?;
+    let opening = opening.into();
+    let tenure = opening.tenure.clone();
+    let journal = Journal::open(store.clone(), journal_keys, opening).await?;
     log(Event::JournalWhole { entries: journal.checkpoint().sequence });
-    let audit = AuditLog::open(store, sealer, journal.audited()).await?;
+    let audit = AuditLog::open(store, sealer, journal.audited(), tenure.clone()).await?;
     journal.name_audit_blocks(audit.newest());
+    if tenure.has_peers() {
+        // In this order: who finds the block looks into the journal.
+        journal.take_over().await?;
+        audit.take_over(milliseconds(OffsetDateTime::now_utc())).await?;
+    }
     Ok((journal, audit))
 }
 
@@ -295,8 +353,13 @@ pub enum BootError {
     /// It could not be measured.
     #[error(transparent)]
     Measure(#[from] MeasureError),
+    /// The peers are not of their form.
+    #[error(transparent)]
+    Peers(#[from] InvalidPeers),
     /// The unseal provider and what the worker is given do not go together.
-    #[error("a root key is for a development file alone, and a KMS needs the host's egress")]
+    #[error(
+        "a root key is for a development file alone, and a KMS or a peer needs the host's egress"
+    )]
     RootKey,
     /// It is too large.
     #[error("boot configuration: {0}")]

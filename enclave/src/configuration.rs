@@ -1,8 +1,9 @@
 //! The boot configuration: what the host may choose, measured into PCR16 before anyone is served.
 
 use crate::hpke::{HpkeKey, UnusableKey};
+use crate::peers::{InvalidPeers, Peers};
 use crate::quotas::{InvalidQuota, Quotas};
-use crate::unseal::{AwsKms, InvalidKms};
+use crate::unseal::{AwsKms, InvalidKms, Peer};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub enum UnsealProvider {
     /// AWS KMS, or another Sekisho, which unwraps it for this worker's measurement alone.
     #[serde(rename = "aws-kms")]
     AwsKms(AwsKms),
+    /// A worker of the same service that has it.
+    #[serde(rename = "peer")]
+    Peer(Peer),
     /// None: the worker stays sealed.
     #[serde(rename = "none")]
     Nothing,
@@ -39,6 +43,7 @@ impl UnsealProvider {
         match self {
             Self::DevelopmentFile => "development-file",
             Self::AwsKms(_) => "aws-kms",
+            Self::Peer(_) => "peer",
             Self::Nothing => "none",
         }
     }
@@ -68,6 +73,9 @@ pub struct BootConfiguration {
     pub names: Vec<String>,
     /// How many requests of each kind the account may make.
     pub quotas: Quotas,
+    /// Which workers may have the root key from one another; without it none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Peers>,
 }
 
 /// A configuration that no worker starts with.
@@ -97,6 +105,9 @@ pub enum InvalidConfiguration {
     /// The KMS that wraps the root key.
     #[error(transparent)]
     Kms(#[from] InvalidKms),
+    /// The peers.
+    #[error(transparent)]
+    Peers(#[from] InvalidPeers),
     /// Too many names.
     #[error("more than {MAX_NAMES} names for the TLS certificate")]
     TooManyNames,
@@ -146,6 +157,11 @@ impl BootConfiguration {
         if let UnsealProvider::AwsKms(kms) = &self.unseal {
             kms.check()?;
         }
+        match (&self.peers, &self.unseal) {
+            (Some(peers), _) => peers.check()?,
+            (None, UnsealProvider::Peer(_)) => return Err(InvalidPeers::NotConfigured.into()),
+            (None, _) => {}
+        }
         if self.names.len() > MAX_NAMES {
             return Err(InvalidConfiguration::TooManyNames);
         }
@@ -163,9 +179,8 @@ impl BootConfiguration {
 
     /// Extends PCR16 with the digest and locks it, or finds it locked with just this value.
     pub(crate) fn measure(&self, nsm: &dyn Nsm) -> Result<(), MeasureError> {
-        let digest = self.sha384()?;
-        let expected: [u8; 48] =
-            Sha384::new().chain_update([0; 48]).chain_update(digest).finalize().into();
+        let encoded = codec::encode(self)?;
+        let (digest, (_, expected)) = (Sha384::digest(&encoded), register_of(&encoded));
         let register = nsm.describe_pcr(BOOT_CONFIGURATION_PCR)?;
         if !register.locked {
             nsm.extend_pcr(BOOT_CONFIGURATION_PCR, &digest)?;
@@ -178,6 +193,12 @@ impl BootConfiguration {
         }
         Ok(())
     }
+}
+
+/// The register that is extended with the digest of an encoded configuration, and its value then.
+pub(crate) fn register_of(encoded: &[u8]) -> (u8, [u8; 48]) {
+    let extended = Sha384::new().chain_update([0; 48]).chain_update(Sha384::digest(encoded));
+    (u8::try_from(BOOT_CONFIGURATION_PCR).unwrap_or(u8::MAX), extended.finalize().into())
 }
 
 /// The boot configuration could not be measured.
@@ -228,6 +249,7 @@ mod tests {
             auditor_key: crate::probe::auditor().unwrap().public_key().to_vec(),
             names: vec!["kms.example".into()],
             quotas: Quotas::none(),
+            peers: None,
         }
     }
 

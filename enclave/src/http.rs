@@ -1,13 +1,16 @@
-//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
+//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the routes.
 
 use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
 use crate::bounds::Bounds;
 use crate::log::{Event, connection_kind, handshake_kind, log};
+use crate::peers::{CHALLENGE_PATH, Challenge, Giver, JOIN_PATH};
 use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -20,9 +23,9 @@ use sekisho_wire::{Listener, Stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -32,6 +35,9 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// What a joining worker sends, bytes: a document, a configuration with some certificates, and some
+/// statements, in base64.
+const MAX_JOINING: usize = 128 * 1024;
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -56,6 +62,8 @@ pub(crate) struct Worker {
 struct Connection {
     leaf: Arc<Leaf>,
     attestations: Allowance,
+    /// What a joining worker was told here; the next one takes its place.
+    challenge: Mutex<Option<Challenge>>,
 }
 
 /// Serves until `shutdown`; open requests are the [`Draining`]'s.
@@ -125,7 +133,7 @@ async fn serve_connection(
     let Some(stream) = Box::pin(shake_hands(stream, &leaf, time)).await else { return };
     let (builder, header_time) = (bounded(&worker.bounds), worker.bounds.header_time);
     let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
-    let connection = Arc::new(Connection { leaf, attestations });
+    let connection = Arc::new(Connection { leaf, attestations, challenge: Mutex::default() });
     let asked = Arc::new(AtomicBool::new(false));
     let asks = asked.clone();
     let service = service_fn(move |request| {
@@ -201,19 +209,27 @@ async fn route(
             response
         }
         (&Method::GET, "/attestation") => {
-            let Connection { leaf, attestations } = connection;
+            let Connection { leaf, attestations, .. } = connection;
             let (query, now) = (request.uri().query(), OffsetDateTime::now_utc());
             match worker.attester.attest(leaf, attestations, query, now).await {
                 Ok(body) => respond(200, JSON, &body),
                 Err(error) => refuse(&error),
             }
         }
+        (&Method::POST, path @ (CHALLENGE_PATH | JOIN_PATH)) => {
+            let is_join = path == JOIN_PATH;
+            let answered = match is_join {
+                true => join(worker, connection, request).await,
+                false => challenge(worker, connection, request).await,
+            };
+            answered.unwrap_or_else(|error| refuse(&error))
+        }
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation and GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation and GET /health; for peers POST /peer/challenge and POST /peer/join.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
@@ -227,6 +243,55 @@ fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
     }
     response
+}
+
+/// The giving worker's document and nonce, for the nonce of one that wants to join.
+async fn challenge(
+    worker: &Worker,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, ApiError> {
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING).await?;
+    if let Err(refused) = giver(worker)? {
+        return Ok(refused);
+    }
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let nonce = asked.pointer("/nonce").and_then(Value::as_str).unwrap_or_default();
+    let Connection { leaf, attestations, challenge } = connection;
+    let (query, now) = (format!("nonce={nonce}"), OffsetDateTime::now_utc());
+    let document = worker.attester.document_for(leaf, attestations, &query, now).await?;
+    let made = Challenge::new(document, Instant::now())?;
+    let body = json!({
+        "document": BASE64.encode(made.document()),
+        "nonce": hex::encode(made.nonce()),
+    });
+    *challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+    Ok(respond(200, JSON, &body))
+}
+
+/// The root key for a worker that shows who it is.
+async fn join(
+    worker: &Worker,
+    connection: &Connection,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, ApiError> {
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING).await?;
+    let giver = match giver(worker)? {
+        Ok(giver) => giver,
+        Err(refused) => return Ok(refused),
+    };
+    let challenge = connection.challenge.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (authority, now) = (connection.leaf.service_ca_sha256, OffsetDateTime::now_utc());
+    let answer = giver.clone().join(challenge, authority, &body, now).await;
+    Ok(respond(answer.status, JSON, &answer.body))
+}
+
+/// Who gives the root key; or the answer that nobody does.
+fn giver(worker: &Worker) -> Result<Result<&Arc<Giver>, Response<Full<Bytes>>>, ApiError> {
+    let service = worker.service.as_ref().ok_or(ApiError::Sealed)?;
+    let message = "This service gives its root key to no other worker.";
+    let nobody = || respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
+    Ok(service.giver.as_ref().ok_or_else(nobody))
 }
 
 async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
@@ -245,19 +310,8 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
-    let (parts, mut body) = request.into_parts();
-    let body = match timeout(body_time, Limited::new(&mut body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            return Err(ApiError::RequestTooLarge { limit: MAX_BODY });
-        }
-        Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => {
-            let message = "The request body took too long to arrive.";
-            return Err(ApiError::Validation(message.into()));
-        }
-    };
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, body_time, MAX_BODY).await?;
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -276,7 +330,22 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     }
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+    Ok(SignedRequest { operation, headers, body: body.to_vec() })
+}
+
+async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<Bytes, ApiError> {
+    match timeout(time, Limited::new(&mut body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            tokio::spawn(timeout(WASTE_TIME, waste(body)));
+            Err(ApiError::RequestTooLarge { limit })
+        }
+        Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
+        Err(_) => {
+            let message = "The request body took too long to arrive.";
+            Err(ApiError::Validation(message.into()))
+        }
+    }
 }
 
 /// Throws away what comes, up to a bound.

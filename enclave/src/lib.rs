@@ -9,6 +9,7 @@ mod boot;
 mod bounds;
 mod cage;
 mod configuration;
+mod peers;
 mod tls;
 mod unseal;
 
@@ -57,11 +58,15 @@ pub use configuration::{
     is_region,
 };
 pub use credentials::BootCredential;
-pub use hpke::UnusableKey;
+pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use peers::{
+    InvalidMeasurement, InvalidPeers, InvalidStatement, Measurement, OperatorSignature, Peers,
+    SignedStatement, UpgradeStatement,
+};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
-pub use unseal::{AwsKms, InvalidKms, KeyArn, Pauses};
+pub use unseal::{AwsKms, InvalidKms, KeyArn, Pauses, Peer};

@@ -47,6 +47,8 @@ pub(crate) enum Event<'a> {
         entries: u64,
     },
     Serving,
+    /// A peer that joined has taken over.
+    Superseded,
     DrainEnded,
     Stopped,
 
@@ -107,8 +109,8 @@ pub(crate) fn log(event: Event<'_>) {
             warn!("no root key: the worker is sealed and answers only /health and /attestation");
         }
         Event::Waiting => warn!(
-            "the worker is sealed and answers only /health and /attestation, until the KMS gives \
-             its root key to these registers"
+            "the worker is sealed and answers only /health and /attestation, until the KMS or a peer \
+             gives its root key to these registers"
         ),
         Event::Register { register, value } => {
             warn!(register, value = hex::encode(value), "measured");
@@ -119,9 +121,13 @@ pub(crate) fn log(event: Event<'_>) {
         Event::RootKeyWrapped => {
             info!("this is the first start: a new root key is wrapped, and in the store");
         }
-        Event::Unsealed => info!("the KMS has unwrapped the root key"),
+        Event::Unsealed => info!("the root key has come"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
         Event::Serving => info!("serving"),
+        Event::Superseded => warn!(
+            "another worker of this service has taken over the store: this one answers nothing more, \
+             and stops"
+        ),
         Event::DrainEnded => {
             warn!("connections were still open when the time to drain was over");
         }

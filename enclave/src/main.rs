@@ -152,12 +152,14 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         auditor_key: arguments.auditor_key,
         names: arguments.names,
         quotas: quotas.with(arguments.changed_quotas),
+        peers: None,
     };
     let boot = Boot {
         configuration,
         nsm,
         root_key: None,
         egress,
+        statements: Vec::new(),
         credentials: Vec::new(),
         listen: arguments.listen,
         store: arguments.store,

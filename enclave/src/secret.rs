@@ -65,6 +65,11 @@ impl RootKey {
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
         Self(Secret::from_bytes(bytes))
     }
+
+    /// For whoever encrypts it to a peer.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
 }
 
 /// One key for each purpose.

@@ -7,8 +7,10 @@ use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::keys::wrapping::ImportTokens;
+use crate::peers::Giver;
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
+use crate::storage::tenure::Tenure;
 use crate::threads::Threads;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -29,6 +31,9 @@ pub(crate) struct Service {
     pub(crate) keys: Arc<KeyStore>,
     pub(crate) import_tokens: Arc<ImportTokens>,
     pub(crate) audit: AuditLog,
+    /// None where no peer may have the root key.
+    pub(crate) giver: Option<Arc<Giver>>,
+    pub(crate) tenure: Tenure,
     pub(crate) computing: Arc<Computing>,
     /// The Regions that are served.
     pub(crate) regions: Arc<[String]>,

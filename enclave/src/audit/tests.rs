@@ -17,7 +17,7 @@ fn sealer() -> BlockSealer {
 }
 
 async fn open(opponent: &Opponent) -> AuditLog {
-    AuditLog::open(opponent.client(), sealer(), None).await.unwrap()
+    AuditLog::open(opponent.client(), sealer(), None, Tenure::without_peers()).await.unwrap()
 }
 
 async fn record(log: &AuditLog, request_id: &str) -> Result<(), Unrecorded> {
@@ -142,7 +142,9 @@ async fn a_log_that_lost_a_named_block_shows() {
     assert_eq!(named.sequence, 2);
     record(&log, "3").await.unwrap();
     drop(log);
-    let boot = async |named| AuditLog::open(opponent.client(), sealer(), Some(named)).await;
+    let boot = async |named| {
+        AuditLog::open(opponent.client(), sealer(), Some(named), Tenure::without_peers()).await
+    };
     boot(named).await.unwrap();
 
     let good = opponent.held().audit.clone();
@@ -172,7 +174,10 @@ async fn a_log_that_lost_a_named_block_shows() {
 async fn a_log_of_the_old_format_is_told() {
     let opponent = Opponent::default();
     opponent.held().audit.insert(1, vec![7; 300]);
-    let error = AuditLog::open(opponent.client(), sealer(), None).await.err().unwrap();
+    let error = AuditLog::open(opponent.client(), sealer(), None, Tenure::without_peers())
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("sekisho dev --reset"), "{error}");
 }
 

@@ -6,6 +6,7 @@ use super::sealer::{BlockSealer, SealedBlock};
 use super::{AuditError, BLOCK_BYTES, QUEUE, Unrecorded};
 use crate::log::{Event, log};
 use crate::storage::checkpoint::{Checkpoint, Newest};
+use crate::storage::tenure::Tenure;
 use sekisho_wire::codec;
 use sekisho_wire::store::{Store, StoreClient, StoreError};
 use serde_bytes::ByteBuf;
@@ -42,6 +43,11 @@ pub(super) struct BlockWriter {
     certain: bool,
     /// Whether the newest block was written; what changes is logged, once.
     healthy: bool,
+    tenure: Tenure,
+    /// Whether a block of this worker's own is durable.
+    begun: bool,
+    /// Blocks whose fate is not known.
+    doubtful: Vec<Checkpoint>,
 }
 
 /// A block that was sent, and those who wait for it.
@@ -57,6 +63,7 @@ impl BlockWriter {
         store: StoreClient,
         sealer: BlockSealer,
         newest: Newest,
+        tenure: Tenure,
     ) -> Result<Self, AuditError> {
         let mut writer = Self {
             store,
@@ -66,6 +73,9 @@ impl BlockWriter {
             in_flight: VecDeque::new(),
             certain: false,
             healthy: true,
+            tenure,
+            begun: false,
+            doubtful: Vec::new(),
         };
         // As many as all the workers since have written.
         writer.find_tail(u64::MAX).await?;
@@ -130,7 +140,12 @@ impl BlockWriter {
     /// The next block, sealed, and where the log stands with it.
     async fn seal(&mut self, entries: Vec<ByteBuf>) -> Result<(Checkpoint, Vec<u8>), AuditError> {
         if !self.certain {
-            self.find_tail(LATE_BLOCKS).await?;
+            // Until this worker has begun, a peer may write as much as it likes.
+            let follows_peer = self.tenure.has_peers() && !self.begun;
+            self.find_tail(if follows_peer { u64::MAX } else { LATE_BLOCKS }).await?;
+        }
+        if self.tenure.has_ended() {
+            return Err(AuditError::Superseded);
         }
         let sequence = self.last.sequence.saturating_add(1);
         let content = codec::encode(&entries)?;
@@ -145,13 +160,18 @@ impl BlockWriter {
         match answer {
             Ok(()) => {
                 self.newest.set(checkpoint);
+                self.begun = true;
                 self.tell(durable, Ok(()));
             }
             Err(error) => {
                 // It may have been kept all the same, and those behind it with it.
                 self.certain = false;
+                self.doubtful.push(checkpoint);
                 self.tell(durable, Err(&error.into()));
-                while let Some(InFlight { answer, durable, .. }) = self.in_flight.pop_front() {
+                while let Some(InFlight { checkpoint, answer, durable }) =
+                    self.in_flight.pop_front()
+                {
+                    self.doubtful.push(checkpoint);
                     let error = answer.await.err().unwrap_or(StoreError::Unavailable);
                     self.tell(durable, Err(&error.into()));
                 }
@@ -189,6 +209,14 @@ impl BlockWriter {
             Some((sequence, bytes)) => {
                 let tail = self.check_tail(durable, sequence, &bytes)?;
                 let durable = durable.unwrap_or(Checkpoint::GENESIS);
+                if self.tenure.has_peers()
+                    && self.begun
+                    && tail != durable
+                    && !self.doubtful.contains(&tail)
+                {
+                    self.tenure.end();
+                    return Err(AuditError::Superseded);
+                }
                 match sequence.saturating_sub(durable.sequence) {
                     0 | 1 => {}
                     ahead if ahead <= LATE_BLOCKS => self.check_leads(durable, tail).await?,
@@ -201,6 +229,7 @@ impl BlockWriter {
                 tail
             }
         };
+        self.doubtful.clear();
         self.certain = true;
         Ok(())
     }

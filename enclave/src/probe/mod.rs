@@ -20,6 +20,7 @@ use crate::service::Service;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::journal::{Cadence, Journal, JournalError, Write};
 use crate::storage::record::RecordId;
+use crate::unseal::Unsealed;
 use sekisho_attestation::TrustAnchors;
 use sekisho_wire::store::Store;
 use sekisho_wire::{Address, StoreClient};
@@ -206,12 +207,13 @@ impl Keys {
             auditor_key,
             names: Vec::new(),
             quotas: Quotas::none(),
+            peers: None,
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();
         let (_, journal, service) = boot::unseal(
             &configuration,
-            Subkeys::derive(root),
+            Unsealed { root: RootKey::from_bytes(root.expose()), reached: None },
             Vec::new(),
             store,
             Cadence::DEFAULT,

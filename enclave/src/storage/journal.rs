@@ -6,6 +6,9 @@
 //! fork or a changed entry fails the chain. An entry also names the audit log's newest block.
 //! What is not noticed here: a journal cut at its end while the worker was off. Whoever holds a
 //! later [`Checkpoint`] notices.
+//!
+//! A worker among peers begins with an entry of its own ([`Journal::take_over`]). From then on an
+//! entry that it did not write ends its [`Tenure`].
 
 mod error;
 mod snapshot;
@@ -16,11 +19,13 @@ pub use snapshot::Cadence;
 use super::checkpoint::{Checkpoint, Newest};
 use super::index::{Index, Indexed};
 use super::record::{self, BlobHash, RecordId};
+use super::tenure::Tenure;
 use crate::log::{Event, log};
 use crate::secret::{self, JournalKeys};
 use sekisho_wire::codec;
-use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient};
+use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Notify};
@@ -33,6 +38,11 @@ const LABEL_ENTRY: &[u8] = b"sekisho v1 journal entry";
 const ATTEMPTS: usize = 3;
 /// How long a reader of a record that is not there waits for whoever writes.
 const WRITER_TIME: Duration = Duration::from_secs(1);
+
+/// How often a worker that takes over may be overtaken by the one that still writes.
+const TAKE_OVER_ATTEMPTS: usize = 100;
+/// Between two looks for another worker's entries.
+const WATCH: Duration = Duration::from_secs(2);
 
 /// The plaintext of one entry.
 #[derive(Serialize, Deserialize)]
@@ -75,13 +85,40 @@ pub(crate) struct Journal {
     /// Wakes who makes snapshots.
     due: Notify,
     audit: OnceLock<Newest>,
+    tenure: Tenure,
+    /// Whether this worker has written, and every entry from then on has to be its own.
+    taken_over: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Certainty {
     Known,
-    /// A commit went out and no answer came back: read on before writing again.
-    Unknown,
+    /// This commit went out and no answer came back: read on before writing again.
+    Unknown(Checkpoint),
+}
+
+/// What a journal has to be, so that it is opened at all.
+pub(crate) struct Opening {
+    pub(crate) cadence: Cadence,
+    pub(crate) tenure: Tenure,
+    /// An entry that it has to hold: the newest that a peer attests.
+    pub(crate) holds: Option<Checkpoint>,
+}
+
+impl From<Cadence> for Opening {
+    fn from(cadence: Cadence) -> Self {
+        Self { cadence, tenure: Tenure::without_peers(), holds: None }
+    }
+}
+
+impl Certainty {
+    /// The commit whose fate is not known.
+    fn own(self) -> Option<Checkpoint> {
+        match self {
+            Self::Known => None,
+            Self::Unknown(own) => Some(own),
+        }
+    }
 }
 
 impl Journal {
@@ -89,8 +126,9 @@ impl Journal {
     pub(crate) async fn open(
         store: StoreClient,
         keys: JournalKeys,
-        cadence: Cadence,
+        opening: impl Into<Opening>,
     ) -> Result<Self, JournalError> {
+        let Opening { cadence, tenure, holds } = opening.into();
         let journal = Self {
             store,
             keys,
@@ -99,23 +137,29 @@ impl Journal {
             cadence,
             due: Notify::new(),
             audit: OnceLock::new(),
+            tenure,
+            taken_over: AtomicBool::new(false),
         };
         for _ in 1..ATTEMPTS {
-            match journal.load().await {
+            match journal.load(holds).await {
                 Err(error) if error.may_have_been_overtaken() => {
                     log(Event::JournalReadAgain(&error));
                 }
                 result => return result.map(|()| journal),
             }
         }
-        journal.load().await.map(|()| journal)
+        journal.load(holds).await.map(|()| journal)
     }
 
-    async fn load(&self) -> Result<(), JournalError> {
+    async fn load(&self, holds: Option<Checkpoint>) -> Result<(), JournalError> {
         let head = self.store.head().await?;
         let (state, snapshot) = self.restore().await?;
+        let mut passed = holds.is_none_or(|holds| state.checkpoint == holds);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        self.read_on().await?;
+        self.read_on_past(None, |at| passed |= holds == Some(at)).await?;
+        if let (false, Some(Checkpoint { sequence, .. })) = (passed, holds) {
+            return Err(JournalError::NotThePeers { sequence });
+        }
         let reached = self.checkpoint().sequence;
         // The snapshot knows what happened until it was complete, so the chain has to go as far.
         let head = snapshot.map_or(head, |snapshot| head.max(snapshot.version));
@@ -184,8 +228,8 @@ impl Journal {
             }
             // Maybe it was changed meanwhile, or by a commit whose answer was lost. Who asks may be
             // the writer itself, for whom nothing has changed, and which must not wait for itself.
-            let Ok(_writer) = timeout(WRITER_TIME, self.writer.lock()).await else { break };
-            self.read_on().await?;
+            let Ok(writer) = timeout(WRITER_TIME, self.writer.lock()).await else { break };
+            self.read_on(writer.own()).await?;
             let now = row();
             if now == seen {
                 break;
@@ -214,15 +258,61 @@ impl Journal {
     /// Waits for the right to write: between this and the commit nothing else changes.
     pub(crate) async fn writer(&self) -> Result<Writer<'_>, JournalError> {
         let mut certainty = self.writer.lock().await;
-        if *certainty == Certainty::Unknown {
-            self.read_on().await?;
+        if self.tenure.has_ended() {
+            return Err(JournalError::Superseded);
+        }
+        if let Certainty::Unknown(own) = *certainty {
+            self.read_on(Some(own)).await?;
             *certainty = Certainty::Known;
         }
         Ok(Writer { journal: self, certainty })
     }
 
-    /// Follows the chain from where this worker stands to its end.
-    async fn read_on(&self) -> Result<(), JournalError> {
+    /// Writes an entry of this worker's own, which ends the tenure of whoever wrote before; for a
+    /// worker among peers, before it serves.
+    pub(crate) async fn take_over(&self) -> Result<(), JournalError> {
+        if !self.tenure.has_peers() {
+            return Ok(());
+        }
+        for _ in 0..TAKE_OVER_ATTEMPTS {
+            match self.writer().await?.commit(Vec::new()).await {
+                Ok(_) => {
+                    self.taken_over.store(true, Ordering::Release);
+                    return Ok(());
+                }
+                // The other worker was faster; its entries are read before the next attempt.
+                Err(JournalError::Store(StoreError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(JournalError::Superseded)
+    }
+
+    /// Looks for entries of another worker from time to time, for as long as this future is polled:
+    /// who is not asked for anything does not find them otherwise.
+    pub(crate) async fn keep_watch(&self) {
+        while self.tenure.has_peers() && !self.tenure.has_ended() {
+            tokio::time::sleep(WATCH).await;
+            let writer = self.writer.lock().await;
+            let behind =
+                self.store.head().await.is_ok_and(|head| head > self.checkpoint().sequence);
+            if behind && let Err(error) = self.read_on(writer.own()).await {
+                log(Event::StorageBroken(&error));
+            }
+        }
+    }
+
+    /// Follows the chain from where this worker stands to its end. `own` is the commit whose fate
+    /// is not known.
+    async fn read_on(&self, own: Option<Checkpoint>) -> Result<(), JournalError> {
+        self.read_on_past(own, |_| {}).await
+    }
+
+    async fn read_on_past(
+        &self,
+        own: Option<Checkpoint>,
+        mut passed: impl FnMut(Checkpoint),
+    ) -> Result<(), JournalError> {
         loop {
             let from = self.checkpoint().sequence.saturating_add(1);
             let page = self.store.entries(from, MAX_PAGE_ITEMS).await?;
@@ -234,12 +324,12 @@ impl Journal {
                 Some(_) => {}
             }
             for (_, sealed) in page {
-                self.follow(&sealed)?;
+                passed(self.follow(&sealed, own)?);
             }
         }
     }
 
-    fn follow(&self, sealed: &[u8]) -> Result<(), JournalError> {
+    fn follow(&self, sealed: &[u8], own: Option<Checkpoint>) -> Result<Checkpoint, JournalError> {
         let at = self.checkpoint();
         let sequence = at.sequence.saturating_add(1);
         let plaintext =
@@ -249,8 +339,13 @@ impl Journal {
         if entry.sequence != sequence || entry.previous != at.hash {
             return Err(JournalError::ChainBroken { sequence });
         }
-        self.apply(&entry, BlobHash::of(sealed));
-        Ok(())
+        let reached = Checkpoint { sequence, hash: BlobHash::of(sealed) };
+        if self.taken_over.load(Ordering::Acquire) && own != Some(reached) {
+            self.tenure.end();
+            return Err(JournalError::Superseded);
+        }
+        self.apply(&entry, reached.hash);
+        Ok(reached)
     }
 
     fn apply(&self, entry: &Entry, hash: BlobHash) {
@@ -327,13 +422,20 @@ impl Writer<'_> {
         let hash = BlobHash::of(&sealed);
 
         // Whatever goes wrong from here on, the host may or may not have kept the entry.
-        *self.certainty = Certainty::Unknown;
-        journal.store.commit(Commit { sequence, entry: sealed, puts, deletes }).await?;
+        let own = Checkpoint { sequence, hash };
+        *self.certainty = Certainty::Unknown(own);
+        let committed = journal.store.commit(Commit { sequence, entry: sealed, puts, deletes });
+        if let Err(error) = committed.await {
+            if matches!(error, StoreError::Conflict { .. }) && journal.tenure.has_peers() {
+                journal.read_on(Some(own)).await?;
+            }
+            return Err(error.into());
+        }
         *self.certainty = Certainty::Known;
         journal.apply(&entry, hash);
         if journal.snapshot_is_due() {
             journal.due.notify_one();
         }
-        Ok(Checkpoint { sequence, hash })
+        Ok(own)
     }
 }

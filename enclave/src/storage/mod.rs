@@ -4,6 +4,7 @@ pub(crate) mod checkpoint;
 mod index;
 pub(crate) mod journal;
 pub(crate) mod record;
+pub(crate) mod tenure;
 
 #[cfg(test)]
 pub(crate) mod opponent;

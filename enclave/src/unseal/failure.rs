@@ -3,6 +3,7 @@
 //! A closed set: what the KMS or the host says goes into none of them.
 
 use crate::cms::open::NotOpened;
+use crate::peers::PeerRefused;
 use crate::secret::RandomUnavailable;
 use sekisho_nsm::NsmError;
 use sekisho_wire::egress::EgressError;
@@ -93,6 +94,28 @@ pub(crate) enum Failure {
     OtherPlaintext,
     #[error("the KMS's answer is malformed")]
     Malformed,
+
+    // A peer.
+    #[error(
+        "the store has no journal: a peer gives the root key of the service whose store this is. \
+         Give this worker that store"
+    )]
+    NoJournal,
+    #[error("the peer is not believed: {0}")]
+    NotThePeer(#[from] PeerRefused),
+    #[error(
+        "the peer refuses this worker ({0}): its audit log has the reason. Compare the registers, \
+         which follow, with its --peer-measurement, or have the operators sign an upgrade statement"
+    )]
+    RefusedByPeer(&'static str),
+    #[error("the peer gives its root key to nobody: start it with --peer-measurement")]
+    NoPeer,
+    #[error("the peer is sealed itself, or unavailable")]
+    PeerUnavailable,
+    #[error("the peer refuses with HTTP status {0}")]
+    OtherOfPeer(u16),
+    #[error("the peer's answer is not of this exchange: it is not believed")]
+    NotOfThisExchange,
 
     // This worker.
     #[error("the NSM gave no document: {0}")]

@@ -7,21 +7,29 @@
 //! request and stands in an attestation document of the NSM. The policy of the KMS's key decides,
 //! by the registers in the document (docs/unsealing.md).
 //!
+//! Or a worker of the same service gives it, over mutual attestation ([`peer`], [`crate::peers`]).
+//!
 //! The host carries all of it: TLS that ends here and in the KMS, over its egress, signed with
 //! credentials that it gives. It can keep the worker sealed, and nothing else.
 
 mod failure;
 mod kms;
+mod peer;
 mod provider;
+mod tls;
 mod wrapped;
 
 pub(crate) use failure::Failure;
+pub use peer::Peer;
 pub use provider::{AwsKms, InvalidKms, KeyArn};
 
-use crate::configuration::BOOT_CONFIGURATION_PCR;
+use crate::configuration::{BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration};
 use crate::log::{Event, log};
+use crate::peers::{Admission, InvalidPeers, SignedStatement};
 use crate::secret::{RandomUnavailable, RootKey, fill_random};
+use crate::storage::checkpoint::Checkpoint;
 use kms::KmsClient;
+use peer::PeerClient;
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::{Address, RecordKey, Store, StoreClient};
 use std::sync::Arc;
@@ -56,12 +64,24 @@ impl Pauses {
         Self { first: Duration::from_millis(500), last: Duration::from_secs(15) };
 }
 
-/// Has the root key unwrapped.
+/// Has the root key unwrapped, or given by a peer.
 pub(crate) struct Unsealer {
-    kms: KmsClient,
+    way: Way,
     store: StoreClient,
     nsm: Arc<dyn Nsm>,
     pauses: Pauses,
+}
+
+enum Way {
+    Kms(KmsClient),
+    Peer(PeerClient),
+}
+
+/// A root key that has come.
+pub(crate) struct Unsealed {
+    pub(crate) root: RootKey,
+    /// Where the journal of the peer that gave it stands: this worker's has to be the same.
+    pub(crate) reached: Option<Checkpoint>,
 }
 
 impl Unsealer {
@@ -75,7 +95,24 @@ impl Unsealer {
         pauses: Pauses,
     ) -> Result<Self, InvalidKms> {
         let kms = KmsClient::new(provider.clone(), account, egress, nsm.clone())?;
-        Ok(Self { kms, store, nsm, pauses })
+        Ok(Self { way: Way::Kms(kms), store, nsm, pauses })
+    }
+
+    /// `statements` of operators may allow the peer, or this worker.
+    pub(crate) fn of_peer(
+        peer: &Peer,
+        configuration: &BootConfiguration,
+        statements: Vec<SignedStatement>,
+        egress: Address,
+        store: StoreClient,
+        nsm: Arc<dyn Nsm>,
+        pauses: Pauses,
+    ) -> Result<Self, InvalidConfiguration> {
+        let peers = configuration.peers.clone().ok_or(InvalidPeers::NotConfigured)?;
+        let admission = Admission::new(peers, configuration.account.clone())?;
+        let (peer, asks) = (peer.clone(), nsm.clone());
+        let client = PeerClient::new(peer, configuration, admission, statements, egress, asks)?;
+        Ok(Self { way: Way::Peer(client), store, nsm, pauses })
     }
 
     /// Says in the log what a key's policy has to ask for.
@@ -90,13 +127,13 @@ impl Unsealer {
     }
 
     /// The root key, however long it takes.
-    pub(crate) async fn root_key(&self) -> RootKey {
+    pub(crate) async fn root_key(&self) -> Unsealed {
         let mut pause = self.pauses.first;
         let mut last: Option<(Failure, u32)> = None;
         let mut fresh = None;
         loop {
             let failure = match self.attempt(&mut fresh).await {
-                Ok(key) => return key,
+                Ok(unsealed) => return unsealed,
                 Err(failure) => failure,
             };
             let again = match &last {
@@ -105,7 +142,7 @@ impl Unsealer {
             };
             if again % SAID_AGAIN == 0 {
                 log(Event::UnsealFailed(&failure));
-                if failure == Failure::NotAllowed {
+                if matches!(failure, Failure::NotAllowed | Failure::RefusedByPeer(_)) {
                     // The registers do not change while a worker runs, and the module has just
                     // answered.
                     let _ = self.say_registers();
@@ -117,17 +154,38 @@ impl Unsealer {
         }
     }
 
-    async fn attempt(&self, fresh: &mut Option<Fresh>) -> Result<RootKey, Failure> {
+    async fn attempt(&self, fresh: &mut Option<Fresh>) -> Result<Unsealed, Failure> {
+        match &self.way {
+            Way::Kms(kms) => {
+                let root = self.unwrapped(kms, fresh).await?;
+                Ok(Unsealed { root, reached: None })
+            }
+            Way::Peer(peer) => {
+                // Two services with one root key would be two histories of one.
+                if self.store.head().await? == 0 {
+                    return Err(Failure::NoJournal);
+                }
+                let (root, reached) = peer.join().await?;
+                Ok(Unsealed { root, reached: Some(reached) })
+            }
+        }
+    }
+
+    async fn unwrapped(
+        &self,
+        kms: &KmsClient,
+        fresh: &mut Option<Fresh>,
+    ) -> Result<RootKey, Failure> {
         let held = match self.store.slot(SLOT).await? {
             Some(held) => held,
-            None => self.first_key(fresh).await?,
+            None => self.first_key(kms, fresh).await?,
         };
         let wrapped = WrappedKey::decode(&held)?;
-        if wrapped.key != *self.kms.key() {
+        if wrapped.key != *kms.key() {
             return Err(Failure::WrappedUnderAnotherKey);
         }
         // Also at the first start: a key that cannot be decrypted again must not seal anything.
-        let key = self.kms.decrypt(&wrapped.ciphertext).await?;
+        let key = kms.decrypt(&wrapped.ciphertext).await?;
         // What another worker has put there first goes before what this one has had made.
         let ours = fresh.as_ref().filter(|fresh| fresh.wrapped == held);
         if ours.is_some_and(|ours| !bool::from(ours.plaintext.ct_eq(key.as_slice()))) {
@@ -138,13 +196,17 @@ impl Unsealer {
     }
 
     /// A new key, and what the store holds then: durable before anything is done with it.
-    async fn first_key(&self, fresh: &mut Option<Fresh>) -> Result<Vec<u8>, Failure> {
+    async fn first_key(
+        &self,
+        kms: &KmsClient,
+        fresh: &mut Option<Fresh>,
+    ) -> Result<Vec<u8>, Failure> {
         let is_new = self.store.head().await? == 0 && self.store.audit_tail().await?.is_none();
         if !is_new {
             return Err(Failure::WrappedKeyMissing);
         }
-        let (ciphertext, plaintext) = self.kms.generate_data_key().await?;
-        let wrapped = WrappedKey { key: self.kms.key().clone(), ciphertext }.encode()?;
+        let (ciphertext, plaintext) = kms.generate_data_key().await?;
+        let wrapped = WrappedKey { key: kms.key().clone(), ciphertext }.encode()?;
         // Before it is known whether the store has taken it.
         *fresh = Some(Fresh { wrapped: wrapped.clone(), plaintext });
         let held = self.store.fill_slot(SLOT, wrapped.clone()).await?;

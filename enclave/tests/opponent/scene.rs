@@ -92,6 +92,7 @@ pub(crate) fn configuration() -> BootConfiguration {
         auditor_key: probe::auditor().unwrap().public_key().to_vec(),
         names: Vec::new(),
         quotas: Quotas::none(),
+        peers: None,
     }
 }
 
@@ -145,6 +146,7 @@ impl Scene {
             nsm,
             root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
             egress: None,
+            statements: Vec::new(),
             credentials: vec![BootCredential {
                 access_key_id: ACCESS_KEY_ID.into(),
                 secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),

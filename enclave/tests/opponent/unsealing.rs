@@ -67,6 +67,7 @@ impl Unsealing {
             nsm: nsm(),
             root_key: None,
             egress: Some(Kms::egress(self.folder.path())),
+            statements: Vec::new(),
             credentials: vec![BootCredential {
                 access_key_id: ACCESS_KEY_ID.into(),
                 secret_access_key: SECRET.to_owned().into(),

@@ -74,6 +74,18 @@ pub enum JournalError {
     /// Sealing failed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// Another worker of the service has written since this one took the journal over.
+    #[error("another worker of this service has taken the journal over")]
+    Superseded,
+    /// The store is another one than the peer's, or an older copy of it.
+    #[error(
+        "the journal does not have the entry {sequence} that the peer attests: it is another store \
+         than the peer's, or an older copy of it"
+    )]
+    NotThePeers {
+        /// Number of the peer's newest entry.
+        sequence: u64,
+    },
     /// 2^64 entries.
     #[error("the journal is full")]
     Exhausted,

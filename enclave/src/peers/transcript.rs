@@ -1,0 +1,39 @@
+//! What both workers have said, as one digest: the root key is encrypted for that and nothing else.
+
+use sha2::{Digest, Sha256};
+
+/// Where a joining worker asks for the giving one's document and nonce.
+pub(crate) const CHALLENGE_PATH: &str = "/peer/challenge";
+/// Where it hands in its own.
+pub(crate) const JOIN_PATH: &str = "/peer/join";
+
+/// `info` of the key schedule (RFC 9180 §5.1).
+const INFO: &[u8] = b"sekisho v1 root key for a peer";
+const LABEL_TRANSCRIPT: &[u8] = b"sekisho v1 peer transcript";
+const LABEL_USER_DATA: &[u8] = b"sekisho v1 peer joins";
+
+/// The documents, as they went over the wire, and the joining worker's configuration.
+pub(crate) struct Transcript<'a> {
+    pub(crate) giving: &'a [u8],
+    pub(crate) joining: &'a [u8],
+    pub(crate) configuration: &'a [u8],
+}
+
+impl Transcript<'_> {
+    /// `info` and associated data of the answer. The documents hold both nonces, the giving
+    /// worker's TLS key and the joining one's ephemeral key.
+    pub(crate) fn binding(&self) -> (&'static [u8], [u8; 32]) {
+        let mut digest = Sha256::new_with_prefix(LABEL_TRANSCRIPT);
+        for part in [self.giving, self.joining, self.configuration] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        (INFO, digest.finalize().into())
+    }
+}
+
+/// The user data of a joining worker's document: whom it wants to join, by the document that this
+/// one gave it. So a document that was made for one worker is of no use with another.
+pub(crate) fn joining_user_data(giving: &[u8]) -> Vec<u8> {
+    [LABEL_USER_DATA, &Sha256::digest(giving)].concat()
+}
