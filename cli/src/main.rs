@@ -16,6 +16,7 @@ mod pem;
 mod policy;
 mod principal;
 mod service;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Command {
     Audit(audit::Command),
     #[command(subcommand)]
     Policy(policy::Command),
+    #[command(subcommand)]
+    Upgrade(upgrade::Command),
     /// The host of `sekisho dev`.
     #[command(hide = true)]
     InternalHost,
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::InternalWorker => return service::worker::run(),
         Command::DevDocument(arguments) => dev_document::run(arguments),
         Command::Measure(arguments) => measure::run(&arguments),
+        Command::Upgrade(command) => upgrade::run(command),
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),

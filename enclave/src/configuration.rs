@@ -281,6 +281,34 @@ mod tests {
         assert_ne!(base, change(|c| c.auditor_key.clear()));
         assert_ne!(base, change(|c| c.names.clear()));
         assert_ne!(base, change(|c| c.quotas = Quotas::aws("eu-central-1")));
+        let ab = "ab".repeat(48);
+        let peers = |number: u8| Peers {
+            roots: vec![vec![number & 1]],
+            measurements: vec![
+                format!("0={ab},1={ab},2={ab},{}={ab}", 8 + (number >> 1 & 1)).parse().unwrap(),
+            ],
+            operators: vec![vec![number >> 2 & 1]],
+            operators_needed: number >> 3,
+        };
+        let of = |peers| BootConfiguration { peers, ..configuration() }.sha384().unwrap();
+        let mut digests: std::collections::BTreeSet<_> =
+            (0..16).map(|number| of(Some(peers(number)))).collect();
+        digests.insert(of(None));
+        assert_eq!(
+            digests.len(),
+            17,
+            "roots, measurements, operators and their number are measured"
+        );
+        let peer = |number: u8| {
+            UnsealProvider::Peer(Peer {
+                endpoint: format!("peer{}.example:443", number & 1).parse().unwrap(),
+                service_ca_sha256: [number >> 1; 32],
+            })
+        };
+        let of = |unseal| BootConfiguration { unseal, ..configuration() }.sha384().unwrap();
+        let digests: std::collections::BTreeSet<_> =
+            (0..4).map(|number| of(peer(number))).collect();
+        assert_eq!(digests.len(), 4, "the peer's endpoint and service are measured");
     }
 
     #[test]
@@ -310,5 +338,12 @@ mod tests {
         assert_eq!(changed.check(), Err(InvalidConfiguration::NoCallerRoots));
         let changed = BootConfiguration { auditor_key: vec![1], ..configuration() };
         assert_eq!(changed.check(), Err(InvalidConfiguration::AuditorKey(UnusableKey)));
+        let unseal = UnsealProvider::Peer(Peer {
+            endpoint: "peer.example:443".parse().unwrap(),
+            service_ca_sha256: [0; 32],
+        });
+        let changed = BootConfiguration { unseal, ..configuration() };
+        let error = Err(InvalidConfiguration::Peers(InvalidPeers::NotConfigured));
+        assert_eq!(changed.check(), error);
     }
 }

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
-    UnsealProvider, start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, Measurement, Peer, Peers,
+    QuotaChange, Quotas, SignedStatement, UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
 use sekisho_wire::egress::Destination;
@@ -22,8 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
                   With a root key that AWS KMS unwraps for this worker's measurement alone:\n  \
                   sekisho-enclave ... --unseal-kms-key arn:aws:kms:eu-central-1:111122223333:key/... \\\n    \
                   --unseal-kms-endpoint kms.eu-central-1.amazonaws.com:443 --unseal-kms-root MIIDQTCC...\n\n\
-                  It needs /dev/nsm. Until it is unsealed, and for good without --unseal-kms-key, the \
-                  worker answers only GET /health and GET /attestation. docs/unsealing.md has the \
+                  It needs /dev/nsm. Until it is unsealed, and for good without --unseal-kms-key or \
+                  --unseal-peer, the worker answers only GET /health and GET /attestation. docs/unsealing.md has the \
                   key's policy and the options of the host. To try the service on a laptop: sekisho \
                   dev"
 )]
@@ -59,6 +59,37 @@ struct Arguments {
         requires = "unseal_kms_key"
     )]
     unseal_kms_roots: Vec<Certificate>,
+    /// A worker of the same service that has the root key and gives it to this one: where it is
+    /// reached, through the host's egress
+    #[arg(
+        long,
+        value_name = "NAME:PORT",
+        requires = "unseal_peer_service",
+        conflicts_with = "unseal_kms_key"
+    )]
+    unseal_peer: Option<Destination>,
+    /// Which service that is: service_ca_sha256 as `sekisho attest connect --json` prints it
+    #[arg(long, value_name = "HEX", value_parser = sha256, requires = "unseal_peer")]
+    unseal_peer_service: Option<[u8; 32]>,
+    /// What a worker may run that gets the root key from this one, or gives it: registers as
+    /// 0=HEX,1=HEX,2=HEX; repeatable
+    #[arg(long = "peer-measurement", value_name = "PCRS")]
+    peer_measurements: Vec<Measurement>,
+    /// The public key of an operator whose statement may allow another measurement, as
+    /// --auditor-key; repeatable
+    #[arg(
+        long = "peer-operator",
+        value_name = "BASE64",
+        value_parser = operator,
+        requires = "peer_operators_needed"
+    )]
+    peer_operators: Vec<Operator>,
+    /// How many operators it takes
+    #[arg(long, value_name = "NUMBER", requires = "peer_operators")]
+    peer_operators_needed: Option<u8>,
+    /// A statement that operators have signed (sekisho upgrade sign), its file in base64; repeatable
+    #[arg(long = "upgrade-statement", value_name = "BASE64", value_parser = statement)]
+    upgrade_statements: Vec<SignedStatement>,
     /// Where the host's egress listens
     #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
     egress: Address,
@@ -99,6 +130,24 @@ type AuditorKey = Vec<u8>;
 /// DER, checked in the same way.
 type Certificate = Vec<u8>;
 
+/// The same.
+type Operator = Vec<u8>;
+
+fn operator(text: &str) -> Result<Operator, base64::DecodeError> {
+    base64::engine::general_purpose::STANDARD.decode(text)
+}
+
+fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or("it is 64 hexadecimal digits")
+}
+
+fn statement(text: &str) -> Result<SignedStatement, &'static str> {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok();
+    let statement = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    statement.ok_or("it is not a file of `sekisho upgrade sign` in base64")
+}
+
 fn certificate(text: &str) -> Result<Certificate, base64::DecodeError> {
     base64::engine::general_purpose::STANDARD.decode(text)
 }
@@ -136,30 +185,43 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Base::Aws => Quotas::aws(&home),
         Base::None => Quotas::none(),
     };
-    let (unseal, egress) = match (arguments.unseal_kms_key, arguments.unseal_kms_endpoint) {
-        (Some(key), Some(endpoint)) => {
+    let kms = arguments.unseal_kms_key.zip(arguments.unseal_kms_endpoint);
+    let peer = arguments.unseal_peer.zip(arguments.unseal_peer_service);
+    let (unseal, egress) = match (kms, peer) {
+        (Some((key, endpoint)), _) => {
             let kms = AwsKms { key, endpoint, roots: arguments.unseal_kms_roots };
             (UnsealProvider::AwsKms(kms), Some(arguments.egress))
         }
-        _ => (UnsealProvider::Nothing, None),
+        (None, Some((endpoint, service_ca_sha256))) => {
+            (UnsealProvider::Peer(Peer { endpoint, service_ca_sha256 }), Some(arguments.egress))
+        }
+        (None, None) => (UnsealProvider::Nothing, None),
     };
+    let nitro: Vec<Vec<u8>> = TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect();
+    let has_peers = !arguments.peer_measurements.is_empty() || !arguments.peer_operators.is_empty();
+    let peers = has_peers.then(|| Peers {
+        roots: nitro.clone(),
+        measurements: arguments.peer_measurements,
+        operators: arguments.peer_operators,
+        operators_needed: arguments.peer_operators_needed.unwrap_or_default(),
+    });
     let configuration = BootConfiguration {
         region: home,
         other_regions: regions.collect(),
         account: arguments.account,
         unseal,
-        caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
+        caller_roots: nitro,
         auditor_key: arguments.auditor_key,
         names: arguments.names,
         quotas: quotas.with(arguments.changed_quotas),
-        peers: None,
+        peers,
     };
     let boot = Boot {
         configuration,
         nsm,
         root_key: None,
         egress,
-        statements: Vec::new(),
+        statements: arguments.upgrade_statements,
         credentials: Vec::new(),
         listen: arguments.listen,
         store: arguments.store,

@@ -74,6 +74,7 @@ pub(crate) fn configuration(
         auditor_key,
         names: Vec::new(),
         quotas,
+        peers: None,
     }
 }
 
@@ -138,10 +139,12 @@ async fn serve(
             auditor_key,
             names: Vec::new(),
             quotas,
+            peers: None,
         },
         nsm: Arc::new(development.worker_nsm()),
         root_key: root_key.as_deref().map(RootKey::from_bytes),
         egress,
+        statements: Vec::new(),
         credentials,
         listen: address.clone(),
         store,

@@ -278,3 +278,64 @@ const RULES: [&str; 17] = [
     "other-service",
     "differs",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpke::HpkePair;
+
+    #[test]
+    fn peers_without_meaning_are_refused() {
+        let root = TrustAnchors::aws_nitro().iter().next().unwrap().to_vec();
+        let ab = "ab".repeat(48);
+        let operator = || HpkePair::generate().unwrap().public_key().to_vec();
+        let good = Peers {
+            roots: vec![root],
+            measurements: vec![format!("0={ab},1={ab},2={ab}").parse().unwrap()],
+            operators: vec![operator(), operator()],
+            operators_needed: 2,
+        };
+        let checked = |change: &dyn Fn(&mut Peers)| {
+            let mut changed = good.clone();
+            change(&mut changed);
+            changed.check()
+        };
+        assert_eq!(checked(&|_| {}), Ok(()));
+        assert_eq!(checked(&|peers| peers.measurements.clear()), Ok(()));
+        let without_operators = |peers: &mut Peers| {
+            peers.operators.clear();
+            peers.operators_needed = 0;
+        };
+        assert_eq!(checked(&without_operators), Ok(()));
+        assert_eq!(checked(&|peers| peers.roots.clear()), Err(InvalidPeers::NoRoots));
+        assert!(matches!(
+            checked(&|peers| peers.roots[0] = vec![1]),
+            Err(InvalidPeers::Anchors(_))
+        ));
+        assert_eq!(checked(&|peers| peers.operators[0] = vec![1]), Err(InvalidPeers::Operator));
+        let twice = |peers: &mut Peers| peers.operators[0] = peers.operators[1].clone();
+        assert_eq!(checked(&twice), Err(InvalidPeers::SameOperator));
+        for needed in [0, 3] {
+            let changed = checked(&|peers| peers.operators_needed = needed);
+            assert_eq!(changed, Err(InvalidPeers::OperatorsNeeded));
+        }
+        let nobody = |peers: &mut Peers| {
+            without_operators(peers);
+            peers.measurements.clear();
+        };
+        assert_eq!(checked(&nobody), Err(InvalidPeers::Nobody));
+        let many = |peers: &mut Peers| peers.measurements = vec![peers.measurements[0].clone(); 17];
+        assert_eq!(checked(&many), Err(InvalidPeers::TooMany));
+    }
+
+    #[test]
+    fn every_rule_is_known_to_the_other_side() {
+        for rule in RULES {
+            assert_eq!(PeerRefused::known_rule(rule), Some(rule));
+        }
+        assert_eq!(PeerRefused::known_rule("MARKER"), None);
+        for refused in [PeerRefused::NotListed, PeerRefused::NoKey, PeerRefused::Differs("x")] {
+            assert!(RULES.contains(&refused.rule()));
+        }
+    }
+}

@@ -17,6 +17,7 @@ use sekisho_attestation::Timestamp;
 use sekisho_wire::codec;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use time::OffsetDateTime;
@@ -190,7 +191,7 @@ impl Giver {
         }
         let theirs: BootConfiguration = codec::decode(bytes).map_err(malformed)?;
         for (same, name) in [
-            (theirs.caller_roots == ours.caller_roots, "roots for callers' documents"),
+            (set(&theirs.caller_roots) == set(&ours.caller_roots), "roots for callers' documents"),
             (theirs.auditor_key == ours.auditor_key, "auditor's key"),
             (theirs.peers == ours.peers, "peers or operators"),
             (theirs.quotas == ours.quotas, "quotas"),
@@ -211,6 +212,10 @@ impl Claim {
         let bytes = |text: &str| BASE64.decode(text).map_err(|_| malformed());
         Ok(Self { document: bytes(&document)?, configuration: bytes(&configuration)?, statements })
     }
+}
+
+fn set(roots: &[Vec<u8>]) -> BTreeSet<&[u8]> {
+    roots.iter().map(Vec::as_slice).collect()
 }
 
 fn audited(admitted: &Admitted) -> AuditedAttestation {

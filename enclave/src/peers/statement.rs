@@ -96,6 +96,10 @@ impl FromStr for UpgradeStatement {
         let measurement = field("measurement")?.parse().map_err(|_| InvalidStatement)?;
         let id = id.try_into().map_err(|_| InvalidStatement)?;
         let statement = Self { id, account, expires, measurement };
+        let digits = statement.account.bytes().all(|byte| byte.is_ascii_digit());
+        if statement.account.len() != 12 || !digits {
+            return Err(InvalidStatement);
+        }
         // No blanks, signs, capitals or lines beside these: one statement has one form.
         if statement.to_string() == text { Ok(statement) } else { Err(InvalidStatement) }
     }

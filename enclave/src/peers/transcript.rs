@@ -37,3 +37,31 @@ impl Transcript<'_> {
 pub(crate) fn joining_user_data(giving: &[u8]) -> Vec<u8> {
     [LABEL_USER_DATA, &Sha256::digest(giving)].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpke::{HpkeKey, HpkePair};
+
+    /// A replayed or swapped answer: it opens with the key, and is not of this exchange.
+    #[test]
+    fn an_answer_is_of_one_exchange() {
+        let pair = HpkePair::generate().unwrap();
+        let key = HpkeKey::from_spki(pair.public_key()).unwrap();
+        let parts = [b"giving".as_slice(), b"joining", b"configuration"];
+        let of = |[giving, joining, configuration]: [&[u8]; 3]| {
+            Transcript { giving, joining, configuration }.binding()
+        };
+        let (info, bound) = of(parts);
+        let sealed = key.seal_for(info, &bound, &[7; 32]).unwrap();
+        assert_eq!(pair.open(info, &bound, &sealed).unwrap().as_slice(), [7; 32]);
+        for at in 0..3 {
+            let mut others = parts;
+            others[at] = b"another";
+            assert!(pair.open(info, &of(others).1, &sealed).is_none());
+        }
+        // Where one part ends and the next begins counts too.
+        assert_ne!(of([b"a", b"bc", b"d"]).1, of([b"ab", b"c", b"d"]).1);
+        assert_ne!(joining_user_data(b"a"), joining_user_data(b"b"));
+    }
+}

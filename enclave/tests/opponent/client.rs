@@ -105,7 +105,9 @@ impl Client {
 
     pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let name = ServerName::try_from(HOST).unwrap();
-        TlsConnector::from(self.tls.clone()).connect(name, self.carry().await).await
+        let stream = UnixStream::connect(&self.socket).await?;
+        let stream = Carried { stream, opponent: self.opponent.clone() };
+        TlsConnector::from(self.tls.clone()).connect(name, stream).await
     }
 
     /// A signed request as it goes into TLS.

@@ -22,6 +22,7 @@ mod boot;
 mod entries;
 mod frames;
 mod imports;
+mod peers;
 mod relay;
 mod requests;
 mod snapshots;
@@ -31,6 +32,7 @@ mod unsealing;
 mod scene;
 
 mod client;
+mod fleet;
 mod host;
 mod kms;
 mod worker;
