@@ -10,6 +10,7 @@ mod dev_document;
 mod endpoint;
 mod failure;
 mod https;
+mod key_pair;
 mod measure;
 mod measurement;
 mod pem;
