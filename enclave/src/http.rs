@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the few routes.
+//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the routes.
 
 use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
