@@ -300,8 +300,7 @@ mod tests {
         assert_eq!(changed.check(), Err(InvalidConfiguration::NoCallerRoots));
         let changed = BootConfiguration { auditor_key: vec![1], ..configuration() };
         assert_eq!(changed.check(), Err(InvalidConfiguration::AuditorKey(UnusableKey)));
-        let changed =
-            BootConfiguration { administrator_key: Some(vec![1]), ..configuration() };
+        let changed = BootConfiguration { administrator_key: Some(vec![1]), ..configuration() };
         assert_eq!(changed.check(), Err(InvalidConfiguration::AdministratorKey(UnusableKey)));
     }
 }

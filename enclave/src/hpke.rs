@@ -133,14 +133,16 @@ impl HpkeKey {
         content: &[u8],
         random: &mut impl TryCryptoRng<Error = Infallible>,
     ) -> Result<Vec<u8>, SealFailed> {
-        let (encapsulated, ciphertext) = single_shot_seal_with_rng::<
-            AesGcm256,
-            HkdfSha384,
-            DhP384HkdfSha384,
-        >(
-            &OpModeS::Base, &self.key, info, content, associated_data, random
-        )
-        .map_err(|_| SealFailed)?;
+        let (encapsulated, ciphertext) =
+            single_shot_seal_with_rng::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
+                &OpModeS::Base,
+                &self.key,
+                info,
+                content,
+                associated_data,
+                random,
+            )
+            .map_err(|_| SealFailed)?;
         Ok([[VERSION].as_slice(), &encapsulated.to_bytes(), &ciphertext].concat())
     }
 }
@@ -281,7 +283,8 @@ mod tests {
         assert_eq!(hex::encode(&spki), documented("spki"));
         assert_eq!(hex::encode(private.to_bytes()), documented("private"));
         let key = HpkeKey::from_spki(&spki).unwrap();
-        let sealed = key.seal_with(INFO, b"", b"a key passes the checkpoint", &mut Fixed(0x22)).unwrap();
+        let sealed =
+            key.seal_with(INFO, b"", b"a key passes the checkpoint", &mut Fixed(0x22)).unwrap();
         assert_eq!(hex::encode(&sealed), documented("vector"));
         assert_eq!(open(&private, &sealed).unwrap(), b"a key passes the checkpoint");
     }

@@ -46,8 +46,7 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{
     AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
-    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock,
-    SealerError, Unreadable,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock, SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;

@@ -73,16 +73,16 @@ pub(super) async fn run(arguments: Arguments, as_json: bool) -> Result<(), Failu
     // Before the service is asked.
     let pair = key_pair::private_key(&private_key).map_err(Failure::usage)?;
     let (expectation, anchors) = (trust.expectation()?, trust.anchors()?);
-    let at_endpoint = |error: &dyn std::fmt::Display| Failure::failed(format!("{endpoint}: {error}"));
+    let at_endpoint =
+        |error: &dyn std::fmt::Display| Failure::failed(format!("{endpoint}: {error}"));
     let service = connect::attest(&endpoint, anchors, expectation)
         .await
         .map_err(|error| at_endpoint(&error))?;
     if service.is_sealed() {
         return Err(at_endpoint(&"it is sealed: it has an access key once it is unsealed"));
     }
-    let encrypted = fetch(&endpoint, service.service_ca(), &pair)
-        .await
-        .map_err(|error| at_endpoint(&error))?;
+    let encrypted =
+        fetch(&endpoint, service.service_ca(), &pair).await.map_err(|error| at_endpoint(&error))?;
     let opened = open_first_access_key(&pair, &encrypted).map_err(|error| at_endpoint(&error))?;
     let key: Value = serde_json::from_slice(&opened)
         .map_err(|_| at_endpoint(&"what is encrypted to this key is no access key"))?;

@@ -17,7 +17,8 @@ pub(super) fn open(folder: &Folder, given: Option<&Path>) -> Result<Vec<u8>, Key
         None if kept.exists() => return key_pair::public_key(&kept),
         None => {
             let path = folder.auditor();
-            let pair = if path.exists() { key_pair::private_key(&path)? } else { key_pair::generate()? };
+            let pair =
+                if path.exists() { key_pair::private_key(&path)? } else { key_pair::generate()? };
             let text = Zeroizing::new(key_pair::private_pem(&pair)?);
             write_private(&path, text.as_bytes())
                 .map_err(|source| KeyFileError::Io { path, source })?;

@@ -104,11 +104,7 @@ impl FirstKey {
     }
 }
 
-async fn make(
-    journal: &Journal,
-    administrator: &[u8],
-    now: u64,
-) -> Result<Unused, FirstKeyError> {
+async fn make(journal: &Journal, administrator: &[u8], now: u64) -> Result<Unused, FirstKeyError> {
     let recipient = HpkeKey::from_spki(administrator)?;
     let key = AccessKey::generate(now, None)?;
     let shown = Shown {

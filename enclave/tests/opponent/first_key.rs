@@ -105,9 +105,13 @@ async fn a_host_that_swaps_a_waiting_key() {
         // Principal, access key, encrypted copy: in the order in which they were written.
         let ((name, ours), (_, theirs)) = (ours.puts[2].clone(), theirs.puts[2].clone());
         scene.stop().await;
-        scene.attack(Attack::default().on_get(move |key, honest| {
-            if key == name { swap(&ours, &theirs) } else { honest }
-        }));
+        scene.attack(
+            Attack::default().on_get(
+                move |key, honest| {
+                    if key == name { swap(&ours, &theirs) } else { honest }
+                },
+            ),
+        );
         let error = scene.boot().await.expect_err("the worker does not start");
         assert!(
             matches!(
