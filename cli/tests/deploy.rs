@@ -1,6 +1,6 @@
 //! The kit for EC2, as far as it runs where there is no Nitro.
 
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod running;
 
