@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 
 const PATH: &str = "/first-access-key";
 
+/// What a host makes of the own record and another service's.
+type Swap = fn(&[u8], &[u8]) -> Option<Vec<u8>>;
+
 /// A new service, its administrator, and what waits for her.
 async fn administered() -> (Scene, HpkePair) {
     let pair = HpkePair::generate().unwrap();
@@ -92,7 +95,7 @@ async fn a_host_that_swaps_a_waiting_key() {
     let theirs = other.opponent.commits().first().unwrap().clone();
     let waiting = encrypted(&scene).await;
     let ours = scene.opponent.commits().first().unwrap().clone();
-    let swaps: [fn(&[u8], &[u8]) -> Option<Vec<u8>>; 3] = [
+    let swaps: [Swap; 3] = [
         |_, theirs| Some(theirs.to_vec()),
         |ours, _| {
             let mut changed = ours.to_vec();
