@@ -16,7 +16,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let pki = DevelopmentPki::generate(SystemTime::now());
-        let anchors = TrustAnchors::from_der(&[pki.root_der()]).unwrap();
+        let anchors = TrustAnchors::from_der([pki.root_der()]).unwrap();
         Self { verifier: RecipientVerifier::new(anchors), pki }
     }
 
