@@ -19,8 +19,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use crate::audit::keys::public_key;
 use crate::failure::Failure;
+use crate::key_pair::public_key;
 use crate::measurement::parse_pcr;
 use crate::service::identity::{Account, random};
 

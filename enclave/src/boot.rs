@@ -14,6 +14,7 @@ use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::peers::{Giver, InvalidPeers, SignedStatement};
 use crate::pipeline::milliseconds;
+use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::quotas::Meter;
@@ -286,6 +287,9 @@ pub(crate) async fn unseal(
     }
     modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
+    let administrator = configuration.administrator_key.as_deref();
+    let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
+    take_over(&journal, &audit).await?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -310,6 +314,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         )),
+        first_key: Arc::new(first_key),
         quotas: Arc::new(regions.iter().map(meter).collect()),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
@@ -334,14 +339,22 @@ pub(crate) async fn open_storage(
     let tenure = opening.tenure.clone();
     let journal = Journal::open(store.clone(), journal_keys, opening).await?;
     log(Event::JournalWhole { entries: journal.checkpoint().sequence });
-    let audit = AuditLog::open(store, sealer, journal.audited(), tenure.clone()).await?;
+    let audit = AuditLog::open(store, sealer, journal.audited(), tenure).await?;
     journal.name_audit_blocks(audit.newest());
-    if tenure.has_peers() {
-        // In this order: who finds the block looks into the journal.
-        journal.take_over().await?;
-        audit.take_over(milliseconds(OffsetDateTime::now_utc())).await?;
+    // What begins a journal is not this, and nobody was there before.
+    if journal.checkpoint().sequence > 0 {
+        take_over(&journal, &audit).await?;
     }
     Ok((journal, audit))
+}
+
+/// Among peers: ends whoever wrote before, once.
+async fn take_over(journal: &Journal, audit: &AuditLog) -> Result<(), BootError> {
+    // In this order: who finds the block looks into the journal.
+    if journal.take_over().await? {
+        audit.take_over(milliseconds(OffsetDateTime::now_utc())).await?;
+    }
+    Ok(())
 }
 
 /// Why a worker did not start.
@@ -394,6 +407,9 @@ pub enum BootError {
     /// No audit block can be made.
     #[error(transparent)]
     Sealer(#[from] SealerError),
+    /// No first access key.
+    #[error(transparent)]
+    FirstKey(#[from] FirstKeyError),
     /// No TLS identity.
     #[error(transparent)]
     Tls(#[from] TlsError),

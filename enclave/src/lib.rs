@@ -47,8 +47,7 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{
     AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
-    AuditedAttestation, AuditedDecision, AuditorPrivateKey, InvalidAuditorKey, NotABlock,
-    SealerError, Unreadable,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock, SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
@@ -64,6 +63,7 @@ pub use peers::{
     InvalidMeasurement, InvalidPeers, InvalidStatement, Measurement, OperatorSignature, Peers,
     SignedStatement, UpgradeStatement,
 };
+pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;

@@ -46,6 +46,11 @@ pub(crate) enum Event<'a> {
     JournalWhole {
         entries: u64,
     },
+    /// For the administrator of the boot configuration.
+    FirstKeyMade,
+    FirstKeyUsed,
+    FirstKeyStays(&'a JournalError),
+    AdministratorTooLate,
     Serving,
     /// A peer that joined has taken over.
     Superseded,
@@ -123,6 +128,20 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::Unsealed => info!("the root key has come"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
+        Event::FirstKeyMade => warn!(
+            "this service is new: its first access key waits for the administrator (sekisho \
+             principal claim)"
+        ),
+        Event::FirstKeyUsed => {
+            info!("the first access key has signed a request, and is not handed out any more");
+        }
+        Event::FirstKeyStays(error) => {
+            warn!(%error, "the first access key is used, and still handed out; trying again");
+        }
+        Event::AdministratorTooLate => warn!(
+            "this service had begun before it had an administrator's key: no first access key is \
+             made"
+        ),
         Event::Serving => info!("serving"),
         Event::Superseded => warn!(
             "another worker of this service has taken over the store: this one answers nothing more, \

@@ -8,6 +8,7 @@ use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::keys::wrapping::ImportTokens;
 use crate::peers::Giver;
+use crate::principals::first::FirstKey;
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::storage::tenure::Tenure;
@@ -22,6 +23,7 @@ pub(crate) struct Service {
     /// When this worker was started, milliseconds since 1970.
     pub(crate) started: u64,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) first_key: Arc<FirstKey>,
     /// By Region.
     pub(crate) quotas: Arc<HashMap<String, Meter>>,
     pub(crate) recipients: Arc<RecipientVerifier>,

@@ -193,6 +193,7 @@ impl Giver {
         for (same, name) in [
             (set(&theirs.caller_roots) == set(&ours.caller_roots), "roots for callers' documents"),
             (theirs.auditor_key == ours.auditor_key, "auditor's key"),
+            (theirs.administrator_key == ours.administrator_key, "administrator's key"),
             (theirs.peers == ours.peers, "peers or operators"),
             (theirs.quotas == ours.quotas, "quotas"),
         ] {
@@ -224,6 +225,7 @@ fn audited(admitted: &Admitted) -> AuditedAttestation {
     AuditedAttestation {
         module_id: document.module_id().to_owned(),
         pcrs: used.map(|(index, value)| (index.get(), value.to_string())).collect(),
+        for_request: true,
     }
 }
 

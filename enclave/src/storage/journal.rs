@@ -269,16 +269,16 @@ impl Journal {
     }
 
     /// Writes an entry of this worker's own, which ends the tenure of whoever wrote before; for a
-    /// worker among peers, before it serves.
-    pub(crate) async fn take_over(&self) -> Result<(), JournalError> {
-        if !self.tenure.has_peers() {
-            return Ok(());
+    /// worker among peers, before it serves. Whether it did: once is enough.
+    pub(crate) async fn take_over(&self) -> Result<bool, JournalError> {
+        if !self.tenure.has_peers() || self.taken_over.load(Ordering::Acquire) {
+            return Ok(false);
         }
         for _ in 0..TAKE_OVER_ATTEMPTS {
             match self.writer().await?.commit(Vec::new()).await {
                 Ok(_) => {
                     self.taken_over.store(true, Ordering::Release);
-                    return Ok(());
+                    return Ok(true);
                 }
                 // The other worker was faster; its entries are read before the next attempt.
                 Err(JournalError::Store(StoreError::Conflict { .. })) => {}
