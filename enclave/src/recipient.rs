@@ -4,7 +4,7 @@ use crate::api::{ApiError, KeyEncryptionAlgorithm, Recipient};
 use crate::audit::AuditedAttestation;
 use crate::cms::OaepKey;
 use crate::hpke::HpkeKey;
-use crate::threads::Threads;
+use crate::threads::{Cost, Threads};
 use crate::throttle::{Exhausted, Rate, Throttle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -100,7 +100,7 @@ impl RecipientVerifier {
         let (shared, algorithm) = (self.shared.clone(), recipient.algorithm);
         let (document, principal) = (recipient.document.clone(), principal.to_owned());
         let verify = move || shared.verify(&document, algorithm, &principal, now);
-        self.threads.run(verify).await?
+        self.threads.run(Cost::Long, verify).await?
     }
 }
 
