@@ -215,6 +215,7 @@ impl Keys {
             Vec::new(),
             store,
             Cadence::DEFAULT,
+            None,
             now,
         )
         .await?;
