@@ -10,7 +10,7 @@ mod chain;
 mod sealer;
 mod writer;
 
-pub use auditor::{AuditorPrivateKey, InvalidAuditorKey};
+pub use auditor::AuditorPrivateKey;
 pub use block::{AuditBlock, AuditSignatureKey, NotABlock, Unreadable};
 pub use chain::{AuditChain, AuditFault};
 pub(crate) use sealer::BlockSealer;

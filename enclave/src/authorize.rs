@@ -208,7 +208,7 @@ pub(crate) fn account_resource(
     facts.account_resource.map(|resource| match resource {
         AccountResource::Any => "*".to_owned(),
         AccountResource::Alias(name) => place.alias_arn(name),
-        AccountResource::Principal(name) => place.user_arn(name),
+        AccountResource::Principal(name) => place.principal_arn(name),
         AccountResource::Caller => caller.arn().to_owned(),
     })
 }

@@ -184,7 +184,7 @@ impl Credentials {
         let key = key.ok_or(ApiError::UnrecognizedClient)?;
         Ok(Usable {
             secret: Secret::Kept(key.secret.clone()),
-            arn: self.place.user_arn(&holder.name),
+            arn: self.place.principal_arn(&holder.name),
             tags: holder.tags.clone(),
         })
     }

@@ -47,8 +47,7 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{
     AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
-    AuditedAttestation, AuditedDecision, AuditorPrivateKey, InvalidAuditorKey, NotABlock,
-    SealerError, Unreadable,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock, SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
@@ -59,8 +58,9 @@ pub use configuration::{
     is_region,
 };
 pub use credentials::BootCredential;
-pub use hpke::UnusableKey;
+pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;

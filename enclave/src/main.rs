@@ -66,6 +66,10 @@ struct Arguments {
     /// its first and last line and line breaks (sekisho audit keygen)
     #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
     auditor_key: AuditorKey,
+    /// The administrator's public key, in the same form: a new service encrypts its first access key
+    /// to it (sekisho principal keygen, sekisho principal claim)
+    #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
+    administrator_key: Option<AuditorKey>,
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
@@ -153,6 +157,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         unseal,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
         auditor_key: arguments.auditor_key,
+        administrator_key: arguments.administrator_key,
         names: arguments.names,
         quotas: quotas.with(arguments.changed_quotas),
     };

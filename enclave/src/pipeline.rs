@@ -37,6 +37,7 @@ pub(crate) async fn answer(
         // Nobody is known to have asked: there is no decision to record, and no result to release.
         Err(refusal) => return Response::refusal(request_id, &refusal),
     };
+    service.first_key.used(authenticated.caller().access_key_id()).await;
     let Some(service) = service.in_region(authenticated.region()) else {
         return Response::refusal(request_id, &ApiError::Internal);
     };

@@ -123,7 +123,7 @@ fn trap_in_every_place() {
     assert!(matches!(module.configure(b"{}"), Err(ConfigureError::Failed(Failure::Trap(_)))));
     // After the answer was read.
     let bytes = allow_after(
-        r#"(func (export "cabi_post_sekisho:policy/policy@0.1.0#evaluate") (param i32) unreachable)"#,
+        r#"(func (export "cabi_post_sekisho:policy/policy@0.2.0#evaluate") (param i32) unreachable)"#,
     );
     let policy = engine.admit(&bytes).unwrap().configure(b"{}").unwrap();
     let evaluation = policy.evaluate(&request("kms:Decrypt", ROOT));
@@ -217,9 +217,9 @@ fn trap_in_realloc() {
         let text = format!(
             r#"(module (memory (export "memory") 1)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
-            (func (export "sekisho:policy/policy@0.1.0#configure")
+            (func (export "sekisho:policy/policy@0.2.0#configure")
                 (param i32 i32) (result i32) {EMPTY_STATE})
-            (func (export "sekisho:policy/policy@0.1.0#evaluate")
+            (func (export "sekisho:policy/policy@0.2.0#evaluate")
                 (param i32) (result i32) {ALLOW}))"#
         );
         let bytes = support::componentize(wat::parse_str(text).unwrap(), wit);
