@@ -3,6 +3,7 @@
 use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::bounds::Bounds;
+use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
 use crate::credentials::{BootCredential, Credentials};
 use crate::http::{self, Draining, Worker};
@@ -13,6 +14,7 @@ use crate::keys::store::KeyStore;
 use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
+use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::quotas::Meter;
@@ -53,6 +55,8 @@ pub struct Boot {
     pub store: Address,
     /// What host and callers can make it wait for and hold.
     pub bounds: Bounds,
+    /// Where policy components are tried before they are registered; without it none is.
+    pub compiler: Option<CompileHelper>,
 }
 
 /// Runs a worker until `shutdown`; calls `ready` when it accepts connections.
@@ -67,7 +71,9 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BootError> {
     let now = OffsetDateTime::now_utc();
-    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds } = boot;
+    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds, compiler } =
+        boot;
+    let compiler = compiler.map(Arc::new);
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
@@ -78,7 +84,8 @@ pub async fn run(
         // A KMS may have taken its time.
         let now = OffsetDateTime::now_utc();
         let (subkeys, store) = (Subkeys::derive(&root), store.clone());
-        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now)
+        let compiler = compiler.clone();
+        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, compiler, now)
     };
     let mut shutdown = pin!(shutdown);
     match (&configuration.unseal, root_key, egress) {
@@ -220,10 +227,11 @@ pub(crate) async fn unseal(
     credentials: Vec<BootCredential>,
     store: StoreClient,
     snapshots: Cadence,
+    compiler: Option<Arc<CompileHelper>>,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
     let engine = Engine::new(Limits::default())?;
-    let modules = Modules::stock(&engine)?;
+    let modules = Modules::stock(&engine)?.with_compiler(compiler);
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
@@ -239,6 +247,8 @@ pub(crate) async fn unseal(
     let journal = Arc::new(journal);
     modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
+    let administrator = configuration.administrator_key.as_deref();
+    let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -260,6 +270,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         )),
+        first_key: Arc::new(first_key),
         quotas: Arc::new(regions.iter().map(meter).collect()),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
@@ -331,6 +342,9 @@ pub enum BootError {
     /// No audit block can be made.
     #[error(transparent)]
     Sealer(#[from] SealerError),
+    /// No first access key.
+    #[error(transparent)]
+    FirstKey(#[from] FirstKeyError),
     /// No TLS identity.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
+//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the routes.
 
 use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
@@ -32,6 +32,10 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
+const MAX_COMPONENT_BODY: usize = 2688 * 1024;
+/// Such bodies at the same time, from whoever has not shown yet who it is.
+static COMPONENT_BODIES: Semaphore = Semaphore::const_new(4);
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -208,12 +212,27 @@ async fn route(
                 Err(error) => refuse(&error),
             }
         }
+        (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation and GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key and \
+                           GET /health.";
+            respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+/// The first access key, encrypted to the administrator of the boot configuration.
+fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
+    let Some(service) = &worker.service else { return refuse(&ApiError::Sealed) };
+    match service.first_key.encrypted() {
+        Some(encrypted) => respond(200, JSON, &encrypted),
+        None => {
+            let message = "No first access key waits here: it has signed a request already, or the \
+                           service began without an administrator's key in its boot configuration.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
@@ -246,11 +265,22 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
     let (parts, mut body) = request.into_parts();
-    let body = match timeout(body_time, Limited::new(&mut body, MAX_BODY).collect()).await {
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = Operation::from_target(target.unwrap_or_default());
+    let is_component = matches!(operation, Ok(Operation::RegisterPolicyModule));
+    let limit = if is_component { MAX_COMPONENT_BODY } else { MAX_BODY };
+    let collect = async {
+        let _place = match is_component {
+            true => Some(COMPONENT_BODIES.acquire().await),
+            false => None,
+        };
+        Limited::new(&mut body, limit).collect().await
+    };
+    let body = match timeout(body_time, collect).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            return Err(ApiError::RequestTooLarge { limit: MAX_BODY });
+            return Err(ApiError::RequestTooLarge { limit });
         }
         Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
         Err(_) => {
@@ -274,9 +304,7 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
-    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+    Ok(SignedRequest { operation: operation?, headers, body: body.to_bytes().to_vec() })
 }
 
 /// Throws away what comes, up to a bound.

@@ -8,6 +8,7 @@ mod log;
 mod boot;
 mod bounds;
 mod cage;
+mod compiler;
 mod configuration;
 mod tls;
 mod unseal;
@@ -46,19 +47,20 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{
     AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
-    AuditedAttestation, AuditedDecision, AuditorPrivateKey, InvalidAuditorKey, NotABlock,
-    SealerError, Unreadable,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock, SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
+pub use compiler::{CompileHelper, NotCompiled, play_compiler};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
     is_region,
 };
 pub use credentials::BootCredential;
-pub use hpke::UnusableKey;
+pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
+    AwsKms, Boot, BootConfiguration, Bounds, CompileHelper, KeyArn, LogFormat, QuotaChange, Quotas,
     UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
@@ -66,6 +66,10 @@ struct Arguments {
     /// its first and last line and line breaks (sekisho audit keygen)
     #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
     auditor_key: AuditorKey,
+    /// The administrator's public key, in the same form: a new service encrypts its first access key
+    /// to it (sekisho principal keygen, sekisho principal claim)
+    #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
+    administrator_key: Option<AuditorKey>,
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
@@ -108,6 +112,9 @@ fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = sekisho_enclave::play_compiler() {
+        return ended;
+    }
     let arguments = Arguments::parse();
     let format = match arguments.log_format {
         Format::Text => LogFormat::Text,
@@ -150,9 +157,15 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         unseal,
         caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
         auditor_key: arguments.auditor_key,
+        administrator_key: arguments.administrator_key,
         names: arguments.names,
         quotas: quotas.with(arguments.changed_quotas),
     };
+    // The machine is the cage.
+    let compiler = CompileHelper::start(false);
+    if let Err(error) = &compiler {
+        eprintln!("sekisho-enclave: no policy module can be registered: {error}");
+    }
     let boot = Boot {
         configuration,
         nsm,
@@ -162,6 +175,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         listen: arguments.listen,
         store: arguments.store,
         bounds: Bounds::default(),
+        compiler: compiler.ok(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

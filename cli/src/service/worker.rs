@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, Quotas, RootKey,
-    UnsealProvider,
+    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper, Quotas,
+    RootKey, UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub(crate) struct WorkerParameters {
     pub(crate) development_pki: Zeroizing<String>,
     /// The auditor's public key, DER.
     pub(crate) auditor_key: Vec<u8>,
+    /// The administrator's, DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) administrator_key: Option<Vec<u8>>,
     pub(crate) listen: PathBuf,
     pub(crate) store: PathBuf,
     #[serde(default)]
@@ -72,6 +75,7 @@ pub(crate) fn configuration(
         unseal: kms.map_or(UnsealProvider::DevelopmentFile, UnsealProvider::AwsKms),
         caller_roots: caller_roots(development_root, &settings.caller_roots),
         auditor_key,
+        administrator_key: settings.administrator_key.clone(),
         names: Vec::new(),
         quotas,
     }
@@ -101,6 +105,7 @@ async fn serve(
         credentials,
         development_pki,
         auditor_key,
+        administrator_key,
         listen,
         store,
         quotas,
@@ -112,6 +117,9 @@ async fn serve(
         Some((kms, egress)) => (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress })),
         None => (UnsealProvider::DevelopmentFile, None),
     };
+    // From inside the cage no program can be started.
+    let compiler = CompileHelper::start(true)
+        .map_err(|error| Ended::new(format!("the process that tries components: {error}")))?;
     let caged = Cage::around(&address, &store, egress.as_ref())
         .and_then(Cage::enter)
         .map_err(|error| Ended::new(format!("the worker's cage: {error}")))?;
@@ -136,6 +144,7 @@ async fn serve(
             unseal,
             caller_roots: caller_roots(development.root_der(), &others),
             auditor_key,
+            administrator_key,
             names: Vec::new(),
             quotas,
         },
@@ -146,6 +155,7 @@ async fn serve(
         listen: address.clone(),
         store,
         bounds,
+        compiler: Some(compiler),
     };
     drop(root_key);
     let ready = || {

@@ -71,6 +71,7 @@ macro_rules! for_each_operation {
                 CreatePrincipal: Any,
                 CreateSession: Any,
                 DeleteAccessKey: Any,
+                DeletePolicyModule: Any,
                 DeletePrincipal: Any,
                 ListAccessKeys: Any,
                 ListPolicyModules: Any,
@@ -146,6 +147,20 @@ impl Operation {
                 | Self::Sign
                 | Self::Verify
                 | Self::VerifyMac
+        )
+    }
+}
+
+impl Operation {
+    /// Whether it takes a `Recipient`: its answer is encrypted to whoever is attested.
+    pub(crate) fn takes_recipient(self) -> bool {
+        matches!(
+            self,
+            Self::Decrypt
+                | Self::DeriveSharedSecret
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyPair
+                | Self::GenerateRandom
         )
     }
 }

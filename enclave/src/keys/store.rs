@@ -237,6 +237,20 @@ impl KeyStore {
         Ok(Some(held))
     }
 
+    /// The digest of the component that decides for a key; none where there is no such key.
+    pub(super) async fn policy_digest(&self, id: KeyId) -> Result<Option<String>, StoreFault> {
+        let record = self.local(RecordId::Key(id));
+        if let Some(current) = self.journal.version(&record)
+            && let Some((version, held)) = self.cache().get(&record)
+            && *version == current
+        {
+            return Ok(Some(held.policy.digest.clone()));
+        }
+        let Some(plaintext) = self.journal.get(&record).await? else { return Ok(None) };
+        let OwnedKeyRecord { policy, .. } = codec::decode(&plaintext)?;
+        Ok(Some(policy.digest))
+    }
+
     pub(crate) async fn create(
         &self,
         key: Key,
@@ -245,12 +259,14 @@ impl KeyStore {
         let held = HeldKey::new(key, &self.place, Arc::new(policy), Vec::new())?;
         let write = key_write(&held.key, &held.policy, &held.aliases)?;
         let writer = self.journal.writer().await?;
+        self.modules.check_kept(&held.policy.digest)?;
         self.commit(writer, vec![write]).await?;
         Ok(Arc::new(held))
     }
 
     pub(crate) async fn put_policy(&self, id: KeyId, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
+        self.modules.check_kept(&policy.digest)?;
         let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
         let write = key_write(&held.key, policy, &held.aliases)?;
         self.commit(writer, vec![write]).await
@@ -363,4 +379,6 @@ pub(crate) enum StoreFault {
     Random(#[from] RandomUnavailable),
     #[error("the key was deleted meanwhile")]
     Gone(KeyId),
+    #[error("the policy module was deleted meanwhile")]
+    ModuleGone,
 }
