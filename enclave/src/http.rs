@@ -38,6 +38,10 @@ const MAX_BODY: usize = 512 * 1024;
 /// What a joining worker sends, bytes: a document, a configuration with some certificates, and some
 /// statements, in base64.
 const MAX_JOINING: usize = 128 * 1024;
+/// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
+const MAX_COMPONENT_BODY: usize = 2688 * 1024;
+/// Such bodies at the same time, from whoever has not shown yet who it is.
+static COMPONENT_BODIES: Semaphore = Semaphore::const_new(4);
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -326,7 +330,20 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(body, body_time, MAX_BODY).await?;
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = Operation::from_target(target.unwrap_or_default());
+    let is_component = matches!(operation, Ok(Operation::RegisterPolicyModule));
+    let body = match is_component {
+        true => {
+            let collect = async {
+                let _place = COMPONENT_BODIES.acquire().await;
+                read_body(body, body_time, MAX_COMPONENT_BODY).await
+            };
+            // Who waits for a place has no more time than who has one.
+            timeout(body_time, collect).await.map_err(|_| too_late())??
+        }
+        false => read_body(body, body_time, MAX_BODY).await?,
+    };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -343,9 +360,7 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
-    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_vec() })
+    Ok(SignedRequest { operation: operation?, headers, body: body.to_vec() })
 }
 
 async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<Bytes, ApiError> {
@@ -356,11 +371,12 @@ async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<B
             Err(ApiError::RequestTooLarge { limit })
         }
         Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => {
-            let message = "The request body took too long to arrive.";
-            Err(ApiError::Validation(message.into()))
-        }
+        Err(_) => Err(too_late()),
     }
+}
+
+fn too_late() -> ApiError {
+    ApiError::Validation("The request body took too long to arrive.".into())
 }
 
 /// Throws away what comes, up to a bound.

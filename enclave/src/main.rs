@@ -4,8 +4,8 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, Measurement, Peer, Peers,
-    QuotaChange, Quotas, SignedStatement, UnsealProvider, start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, CompileHelper, KeyArn, LogFormat, Measurement, Peer,
+    Peers, QuotaChange, Quotas, SignedStatement, UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
 use sekisho_wire::egress::Destination;
@@ -161,6 +161,9 @@ fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = sekisho_enclave::play_compiler() {
+        return ended;
+    }
     let arguments = Arguments::parse();
     let format = match arguments.log_format {
         Format::Text => LogFormat::Text,
@@ -221,6 +224,11 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         quotas: quotas.with(arguments.changed_quotas),
         peers,
     };
+    // The machine is the cage.
+    let compiler = CompileHelper::start(false);
+    if let Err(error) = &compiler {
+        eprintln!("sekisho-enclave: no policy module can be registered: {error}");
+    }
     let boot = Boot {
         configuration,
         nsm,
@@ -231,6 +239,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         listen: arguments.listen,
         store: arguments.store,
         bounds: Bounds::default(),
+        compiler: compiler.ok(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

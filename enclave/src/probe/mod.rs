@@ -219,6 +219,7 @@ impl Keys {
             Vec::new(),
             store,
             Cadence::DEFAULT,
+            None,
             now,
         )
         .await?;

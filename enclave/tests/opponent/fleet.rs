@@ -192,6 +192,7 @@ impl Fleet {
             listen: Address::Unix { path: self.folder.path().join(socket) },
             store: Opponent::address(self.folder.path()),
             bounds,
+            compiler: None,
         }
     }
 
