@@ -9,6 +9,7 @@ mod boot;
 mod bounds;
 mod cage;
 mod configuration;
+pub mod image;
 mod tls;
 mod unseal;
 

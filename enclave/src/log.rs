@@ -10,10 +10,12 @@ mod kind;
 mod subscriber;
 
 pub(crate) use kind::{connection_kind, handshake_kind};
+pub(crate) use subscriber::start_log_into;
 pub use subscriber::{LogFormat, start_log};
 
 use crate::audit::AuditError;
 use crate::cage::Gap;
+use crate::image::ClockError;
 use crate::storage::journal::JournalError;
 use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
@@ -49,6 +51,12 @@ pub(crate) enum Event<'a> {
     Serving,
     DrainEnded,
     Stopped,
+
+    // The machine, of a worker in an image.
+    ClockSet {
+        milliseconds: i64,
+    },
+    ClockNotSet(&'a ClockError),
 
     // Connections.
     AcceptFailed(io::ErrorKind),
@@ -126,6 +134,11 @@ pub(crate) fn log(event: Event<'_>) {
             warn!("connections were still open when the time to drain was over");
         }
         Event::Stopped => info!("stopped"),
+
+        Event::ClockSet { milliseconds } => {
+            warn!(milliseconds, "the clock was behind the NSM's time, and is set");
+        }
+        Event::ClockNotSet(error) => error!(%error, "the clock cannot be set by the NSM's time"),
 
         Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),

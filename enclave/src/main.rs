@@ -3,14 +3,18 @@
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
+use sekisho_enclave::image::{self, InvalidOption, Machine};
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
-    UnsealProvider, start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, InvalidConfiguration, KeyArn, LogFormat, QuotaChange,
+    Quotas, UnsealProvider, start_log,
 };
-use sekisho_wire::Address;
+use sekisho_nsm::Nsm;
 use sekisho_wire::egress::Destination;
+use sekisho_wire::{Address, handover};
+use std::future::pending;
 use std::process::ExitCode;
 use std::sync::Arc;
+use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The sealed worker of Sekisho, for an AWS Nitro enclave.
@@ -108,15 +112,9 @@ fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let format = match arguments.log_format {
-        Format::Text => LogFormat::Text,
-        Format::Json => LogFormat::Json,
-    };
-    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
-    let ended = match start_log(format, &levels) {
-        Ok(()) => run(arguments),
-        Err(error) => Err(error.into()),
+    let ended = match image::is_init() {
+        true => run_in_image(),
+        false => run_as_process(Arguments::parse()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -128,41 +126,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let nsm = Arc::new(sekisho_nsm::Device::open()?);
-    let mut regions = arguments.regions.into_iter();
-    let home = regions.next().unwrap_or_default();
-    let quotas = match arguments.quotas {
-        Base::Aws => Quotas::aws(&home),
-        Base::None => Quotas::none(),
-    };
-    let (unseal, egress) = match (arguments.unseal_kms_key, arguments.unseal_kms_endpoint) {
-        (Some(key), Some(endpoint)) => {
-            let kms = AwsKms { key, endpoint, roots: arguments.unseal_kms_roots };
-            (UnsealProvider::AwsKms(kms), Some(arguments.egress))
-        }
-        _ => (UnsealProvider::Nothing, None),
-    };
-    let configuration = BootConfiguration {
-        region: home,
-        other_regions: regions.collect(),
-        account: arguments.account,
-        unseal,
-        caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
-        auditor_key: arguments.auditor_key,
-        names: arguments.names,
-        quotas: quotas.with(arguments.changed_quotas),
-    };
-    let boot = Boot {
-        configuration,
-        nsm,
-        root_key: None,
-        egress,
-        credentials: Vec::new(),
-        listen: arguments.listen,
-        store: arguments.store,
-        bounds: Bounds::default(),
-    };
+type Ended = Result<(), Box<dyn std::error::Error>>;
+
+fn run_as_process(arguments: Arguments) -> Ended {
+    let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
+    start_log(arguments.log_format(), &levels)?;
+    let boot = arguments.boot(Arc::new(sekisho_nsm::Device::open()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -171,4 +140,171 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         };
         Ok(sekisho_enclave::run(boot, || {}, shutdown).await?)
     })
+}
+
+/// Comes back only if the machine does not end.
+fn run_in_image() -> Ended {
+    let ended = Machine::prepare().map_err(Into::into).and_then(|machine| serve_image(&machine));
+    if let Err(error) = ended {
+        // To the console, which a debugger of the machine sees and nobody else.
+        eprintln!("sekisho-enclave: {error}");
+    }
+    Err(image::restart().into())
+}
+
+fn serve_image(machine: &Machine) -> Ended {
+    let nsm: Arc<dyn Nsm> = Arc::new(sekisho_nsm::Device::open()?);
+    machine.trust_the_nsm(nsm.as_ref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::spawn(image::beat());
+        let listener = handover::ADDRESS.listen().await?;
+        let parse = |text: &str| configured(text, &nsm);
+        let (given, host) = handover::receive(&listener, handover::PATIENCE, parse).await;
+        // It has its configuration: nobody can give it another one.
+        drop(listener);
+        let (format, boot) = given;
+        let log = image::start_sent_log(format, "info", host)?;
+        tokio::spawn(image::keep_time(nsm.clone()));
+        let ended = sekisho_enclave::run(boot, || {}, pending()).await;
+        log.end(ended.as_ref().err().map(|error| error as &dyn std::fmt::Display)).await;
+        Ok(ended?)
+    })
+}
+
+/// What a host's text says, if a worker can start with it.
+fn configured(text: &str, nsm: &Arc<dyn Nsm>) -> Result<(LogFormat, Boot), Unstartable> {
+    let arguments = Arguments::try_parse_from(image::arguments(text)?)?;
+    let (format, boot) = (arguments.log_format(), arguments.boot(nsm.clone()));
+    boot.configuration.check()?;
+    Ok((format, boot))
+}
+
+/// Why a worker does not start with a text.
+#[derive(Debug, Error)]
+enum Unstartable {
+    #[error("{0}")]
+    Option(#[from] InvalidOption),
+    #[error("{}", first_paragraph(.0))]
+    Argument(#[from] clap::Error),
+    #[error("{0}")]
+    Configuration(#[from] InvalidConfiguration),
+}
+
+/// In one line, without what clap says about its usage.
+fn first_paragraph(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<_> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
+    words.join(" ")
+}
+
+impl Arguments {
+    fn log_format(&self) -> LogFormat {
+        match self.log_format {
+            Format::Text => LogFormat::Text,
+            Format::Json => LogFormat::Json,
+        }
+    }
+
+    fn boot(self, nsm: Arc<dyn Nsm>) -> Boot {
+        let mut regions = self.regions.into_iter();
+        let home = regions.next().unwrap_or_default();
+        let quotas = match self.quotas {
+            Base::Aws => Quotas::aws(&home),
+            Base::None => Quotas::none(),
+        };
+        let (unseal, egress) = match (self.unseal_kms_key, self.unseal_kms_endpoint) {
+            (Some(key), Some(endpoint)) => {
+                let kms = AwsKms { key, endpoint, roots: self.unseal_kms_roots };
+                (UnsealProvider::AwsKms(kms), Some(self.egress))
+            }
+            _ => (UnsealProvider::Nothing, None),
+        };
+        let configuration = BootConfiguration {
+            region: home,
+            other_regions: regions.collect(),
+            account: self.account,
+            unseal,
+            caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
+            auditor_key: self.auditor_key,
+            names: self.names,
+            quotas: quotas.with(self.changed_quotas),
+        };
+        Boot {
+            configuration,
+            nsm,
+            root_key: None,
+            egress,
+            credentials: Vec::new(),
+            listen: self.listen,
+            store: self.store,
+            bounds: Bounds::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of no enclave: nothing is asked before a configuration is taken.
+    struct Silent;
+
+    impl Nsm for Silent {
+        fn process(&self, _: sekisho_nsm::wire::Request) -> sekisho_nsm::wire::Response {
+            sekisho_nsm::wire::Response::Error(sekisho_nsm::wire::ErrorCode::InternalError)
+        }
+    }
+
+    const AUDITOR: &str = "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEWB44r5sVx9n4vzOn4g8WCudxLRFSOa4/NAqkv3xX+vmac4zyKc734TZTLTkExA5En6Q6M1LCQGOun7TU4yGJpZgziudb2iYFqwzujTHD0z+/pI20EiRa++Tmx6F2Fc1j";
+
+    fn read(text: &str) -> Result<[u8; 48], String> {
+        let nsm: Arc<dyn Nsm> = Arc::new(Silent);
+        let given = configured(text, &nsm).map_err(|error| error.to_string())?;
+        Ok(given.1.configuration.sha384().unwrap())
+    }
+
+    fn text(more: &str) -> String {
+        format!("region = eu-central-1\naccount = 111122223333\nauditor-key = {AUDITOR}\n{more}")
+    }
+
+    #[test]
+    fn another_configuration_from_the_host_has_another_digest_for_pcr16() {
+        let given = read(&text("")).unwrap();
+        let arguments = ["", "--region=eu-central-1", "--account=111122223333"];
+        let auditor = format!("--auditor-key={AUDITOR}");
+        let arguments = Arguments::parse_from(arguments.into_iter().chain([auditor.as_str()]));
+        let started = arguments.boot(Arc::new(Silent)).configuration.sha384().unwrap();
+        assert_eq!(given, started, "the same options are the same configuration, however given");
+
+        assert_eq!(given, read(&text("# the same\nstore = vsock:2:5000")).unwrap());
+        for more in ["region = us-east-1", "name = kms.example", "quota = CreateKey=1"] {
+            assert_ne!(given, read(&text(more)).unwrap(), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_no_worker_starts_with_is_refused_in_one_line() {
+        for (given, reason) in [
+            (
+                String::new(),
+                "the following required arguments were not provided: --region <REGION> ",
+            ),
+            (text("account = 111122223333"), "the argument '--account <ACCOUNT>' cannot be used "),
+            (text("nothing"), "line 4 is not of the form name = value"),
+            (text("rooot = 1"), "unexpected argument '--rooot' found"),
+            (text("help = 1"), "unexpected value '1' for '--help' found; no more were expected"),
+            (
+                text("store = vsock:2"),
+                "invalid value 'vsock:2' for '--store <STORE>': the port is ",
+            ),
+            (text("region = eu-central-1"), "region \"eu-central-1\" is given twice"),
+            (text("unseal-kms-key = x"), "invalid value 'x' for '--unseal-kms-key <ARN>'"),
+        ] {
+            let refused = read(&given).unwrap_err();
+            assert!(refused.starts_with(reason), "{refused}");
+            assert!(!refused.contains('\n'), "{refused}");
+        }
+    }
 }
