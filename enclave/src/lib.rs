@@ -10,6 +10,7 @@ mod bounds;
 mod cage;
 mod configuration;
 pub mod image;
+mod options;
 mod tls;
 mod unseal;
 
@@ -60,6 +61,8 @@ pub use configuration::{
 pub use credentials::BootCredential;
 pub use hpke::UnusableKey;
 pub use log::{LogFormat, start_log};
+pub use options::text::InvalidOption;
+pub use options::{Options, Unstartable};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;

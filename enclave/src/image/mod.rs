@@ -14,12 +14,10 @@ mod clock;
 mod heartbeat;
 mod machine;
 mod modules;
-mod options;
 mod sent_log;
 
 pub use clock::{ClockError, keep_time};
 pub use heartbeat::beat;
 pub use machine::{Machine, MachineError, is_init, restart};
 pub use modules::ModuleError;
-pub use options::{InvalidOption, arguments};
 pub use sent_log::{SentLog, start_sent_log};

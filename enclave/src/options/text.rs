@@ -19,7 +19,7 @@ use thiserror::Error;
 ///
 /// # Errors
 /// The first line that is not of this form.
-pub fn arguments(text: &str) -> Result<Vec<String>, InvalidOption> {
+pub(crate) fn arguments(text: &str) -> Result<Vec<String>, InvalidOption> {
     let lines = text.lines().enumerate().map(|(at, line)| (at.saturating_add(1), line.trim()));
     let options = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let arguments = options.map(|(number, line)| argument(number, line));
