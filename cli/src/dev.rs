@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::checkpoints::{Memory, Report};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
+use crate::key_pair;
 use crate::measurement::certificates;
 use crate::service::folder::Folder;
 use crate::service::identity::{Account, Region, User};
@@ -83,6 +84,12 @@ pub(crate) struct Arguments {
     /// later starts. `sekisho audit keygen` makes a pair.
     #[arg(long, value_name = "FILE")]
     auditor_key: Option<PathBuf>,
+
+    /// Encrypt the first access key of a new service to this public key, PEM, as a service in an
+    /// enclave does; kept for later starts. `sekisho principal keygen` makes a pair, and `sekisho
+    /// principal claim` fetches the access key.
+    #[arg(long, value_name = "FILE")]
+    administrator_key: Option<PathBuf>,
 
     /// Throttle requests by AWS's default request quotas; without this there are none.
     #[arg(long)]
@@ -196,6 +203,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         regions: arguments.regions,
         account: arguments.account,
         caller_roots,
+        administrator_key: arguments
+            .administrator_key
+            .as_deref()
+            .map(key_pair::public_key)
+            .transpose()
+            .map_err(Failure::usage)?,
         unseal: arguments.unseal.settings()?,
     };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;

@@ -17,7 +17,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, DigitallySignedStruct, PeerIncompatible, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use webpki::EndEntityCert;
@@ -26,7 +28,7 @@ use crate::endpoint::Endpoint;
 
 /// An attestation document has at most 16 KiB (5 to 6 in practice), in base64 a third more, and
 /// a certificate beside it.
-const BODY_LIMIT: usize = 64 * 1024;
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 /// For connecting, the handshake and the answer together.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How often a service that is asked too fast (429) is asked again.
@@ -153,6 +155,18 @@ fn configuration() -> Result<ClientConfig, rustls::Error> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(PossessionOnly(provider)))
         .with_no_client_auth();
+    Ok(configuration)
+}
+
+/// For connections to servers whose certificate comes from `authority`, as one that was attested.
+pub(crate) fn trusting(authority: &CertificateDer<'_>) -> Result<ClientConfig, HttpsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone().into_owned())?;
+    let configuration =
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&TLS13])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     Ok(configuration)
 }
 

@@ -10,6 +10,7 @@ mod dev_document;
 mod endpoint;
 mod failure;
 mod https;
+mod key_pair;
 mod measure;
 mod measurement;
 mod pem;
@@ -33,7 +34,7 @@ struct Sekisho {
 
 #[derive(Subcommand)]
 enum Command {
-    Dev(dev::Arguments),
+    Dev(Box<dev::Arguments>),
     Demo(demo::Arguments),
     DevDocument(dev_document::Arguments),
     Measure(measure::Arguments),
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         Command::InternalWorker => return service::worker::run(),
         Command::DevDocument(arguments) => dev_document::run(arguments),
         Command::Measure(arguments) => measure::run(&arguments),
-        Command::Dev(arguments) => block_on(dev::run(arguments)),
+        Command::Dev(arguments) => block_on(dev::run(*arguments)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Attest(command) => block_on(attest::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),

@@ -69,7 +69,8 @@ fn a_new_project_is_built_tested_and_asked() {
 
     let inspected = policy(&project, &["inspect", "backup.wasm", "--json"]);
     assert!(inspected.status.success(), "{}", words(&inspected));
-    assert_eq!(json(&inspected)["contract"], "0.1.0");
+    assert_eq!(json(&inspected)["contract"], "0.2.0");
+    assert_eq!(json(&inspected)["accepted_contracts"], json!(["0.2.0", "0.1.0"]));
 
     write(&project, "config.json", &json!({ "purpose": "backup" }));
     for (purpose, decision, status) in [("backup", "allow", 0), ("sale", "deny", 1)] {
@@ -107,6 +108,7 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
         assert!(said(&refused).contains(problem), "{}", words(&refused));
     }
     let listed = sekisho(&service, "default", &["list", "--json"]);
+    assert_eq!(json(&listed)["ContractVersions"], json!(["0.2.0", "0.1.0"]));
     let listed: Vec<_> = json(&listed)["PolicyModules"]
         .as_array()
         .expect("a list")

@@ -4,6 +4,7 @@
 
 mod running;
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use running::{SEKISHO, Service, folder, run, venv, words};
@@ -140,6 +141,69 @@ fn a_principal_from_its_making_to_its_end() {
     for key_of in [&carol, &second, &session] {
         refused(&describe(&service, key_of, key), "UnrecognizedClientException");
     }
+}
+
+/// `sekisho principal keygen`: the two files.
+fn key_pair(folder: &Path, name: &str) -> (String, String) {
+    let path = |end: &str| folder.join(format!("{name}{end}.pem")).to_string_lossy().into_owned();
+    let (private, public) = (path(""), path("-public"));
+    let made = run(Command::new(SEKISHO).args(["principal", "keygen", "--out", &private]));
+    std::fs::write(&public, made.stdout).expect("a public key");
+    (private, public)
+}
+
+/// A service's first access key, as its administrator gets it.
+#[test]
+fn the_administrator_claims_the_first_access_key() {
+    let (data, keys) = (folder(), folder());
+    let (private, public) = key_pair(keys.path(), "administrator");
+    let (stranger, _) = key_pair(keys.path(), "stranger");
+    let service = Service::start_with(data.path(), &["--administrator-key", &public]);
+    let claim = |service: &Service, pcr16: &str, private: &str| {
+        let root = service.said("/development_root");
+        principal(
+            service,
+            None,
+            &[
+                "claim",
+                "--endpoint",
+                &service.endpoint(),
+                "--root",
+                &root,
+                "--pcr",
+                &format!("16={pcr16}"),
+                "--private-key",
+                private,
+            ],
+        )
+    };
+    let pcr16 = service.said("/attestation/pcrs/16");
+    refused(&claim(&service, &"ab".repeat(48), &private), "pcr");
+    refused(&claim(&service, &pcr16, &stranger), "encrypted to another public key");
+    let first = answer(&claim(&service, &pcr16, &private));
+    let key = Key::of(&first, "AccessKey");
+
+    // It waits over a restart, and a second start makes no other.
+    assert_eq!(service.stop(), Some(0));
+    let service = Service::start_with(data.path(), &[]);
+    assert_eq!(service.said("/attestation/pcrs/16"), pcr16, "the folder keeps the public key");
+    assert_eq!(answer(&claim(&service, &pcr16, &private)), first);
+
+    // It is the account's root; once it has signed, it is handed out no more.
+    let listed = answer(&principal(&service, Some(&key), &["list"]));
+    let root = listed.pointer("/Principals/0/Arn").and_then(Value::as_str);
+    assert_eq!(root, Some("arn:aws:iam::000000000000:root"), "{listed}");
+    refused(&claim(&service, &pcr16, &private), "it has signed a request already");
+
+    // Another one replaces it, and the last one stays.
+    let last = principal(&service, Some(&key), &["keys", "delete", ":root", &key.id]);
+    refused(&last, "DeleteConflictException");
+    let second = answer(&principal(&service, Some(&key), &["keys", "create", ":root"]));
+    let second = Key::of(&second, "AccessKey");
+    answer(&principal(&service, Some(&second), &["keys", "delete", ":root", &key.id]));
+    refused(&principal(&service, Some(&key), &["list"]), "UnrecognizedClientException");
+    answer(&principal(&service, Some(&second), &["create", "carol"]));
+    assert_eq!(service.stop(), Some(0));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod chain;
 mod sealer;
 mod writer;
 
-pub use auditor::{AuditorPrivateKey, InvalidAuditorKey};
+pub use auditor::AuditorPrivateKey;
 pub use block::{AuditBlock, AuditSignatureKey, NotABlock, Unreadable};
 pub use chain::{AuditChain, AuditFault};
 pub(crate) use sealer::BlockSealer;
@@ -77,6 +77,9 @@ pub struct AuditedAttestation {
     pub module_id: String,
     /// Registers that are not all zero: index, lower-case hex.
     pub pcrs: Vec<(u8, String)>,
+    /// Whether it was made for just this request: it came as `X-Sekisho-Attestation`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_request: bool,
 }
 
 /// A policy's word.

@@ -13,6 +13,7 @@ use crate::keys::store::KeyStore;
 use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
+use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::quotas::Meter;
@@ -239,6 +240,8 @@ pub(crate) async fn unseal(
     let journal = Arc::new(journal);
     modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
+    let administrator = configuration.administrator_key.as_deref();
+    let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -260,6 +263,7 @@ pub(crate) async fn unseal(
             PrincipalStore::new(journal.clone()),
             Sessions::new(subkeys.sessions),
         )),
+        first_key: Arc::new(first_key),
         quotas: Arc::new(regions.iter().map(meter).collect()),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
@@ -331,6 +335,9 @@ pub enum BootError {
     /// No audit block can be made.
     #[error(transparent)]
     Sealer(#[from] SealerError),
+    /// No first access key.
+    #[error(transparent)]
+    FirstKey(#[from] FirstKeyError),
     /// No TLS identity.
     #[error(transparent)]
     Tls(#[from] TlsError),

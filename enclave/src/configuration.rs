@@ -64,6 +64,10 @@ pub struct BootConfiguration {
     /// SubjectPublicKeyInfo.
     #[serde(with = "serde_bytes")]
     pub auditor_key: Vec<u8>,
+    /// The administrator's public key, in the same form: a service that begins encrypts its first
+    /// access key to it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    pub administrator_key: Option<Vec<u8>>,
     /// Names and addresses beside `localhost`, `127.0.0.1` and `::1` in the TLS certificate.
     pub names: Vec<String>,
     /// How many requests of each kind the account may make.
@@ -90,7 +94,10 @@ pub enum InvalidConfiguration {
     NoCallerRoots,
     /// No key to encrypt the audit log to.
     #[error("the auditor's key: {0}")]
-    AuditorKey(#[from] UnusableKey),
+    AuditorKey(UnusableKey),
+    /// No key to encrypt the first access key to.
+    #[error("the administrator's key: {0}")]
+    AdministratorKey(UnusableKey),
     /// A quota that there is not, or that lets nothing through.
     #[error(transparent)]
     Quota(#[from] InvalidQuota),
@@ -142,7 +149,10 @@ impl BootConfiguration {
         if self.caller_roots.is_empty() {
             return Err(InvalidConfiguration::NoCallerRoots);
         }
-        HpkeKey::from_spki(&self.auditor_key)?;
+        HpkeKey::from_spki(&self.auditor_key).map_err(InvalidConfiguration::AuditorKey)?;
+        if let Some(key) = &self.administrator_key {
+            HpkeKey::from_spki(key).map_err(InvalidConfiguration::AdministratorKey)?;
+        }
         if let UnsealProvider::AwsKms(kms) = &self.unseal {
             kms.check()?;
         }
@@ -234,6 +244,7 @@ mod tests {
             unseal: UnsealProvider::DevelopmentFile,
             caller_roots: vec![vec![1]],
             auditor_key: crate::probe::auditor().unwrap().public_key().to_vec(),
+            administrator_key: None,
             names: vec!["kms.example".into()],
             quotas: Quotas::none(),
         }
@@ -265,6 +276,7 @@ mod tests {
         assert_eq!(digests.len(), 8, "key, endpoint and roots are measured");
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
         assert_ne!(base, change(|c| c.auditor_key.clear()));
+        assert_ne!(base, change(|c| c.administrator_key = Some(c.auditor_key.clone())));
         assert_ne!(base, change(|c| c.names.clear()));
         assert_ne!(base, change(|c| c.quotas = Quotas::aws("eu-central-1")));
     }
@@ -296,5 +308,7 @@ mod tests {
         assert_eq!(changed.check(), Err(InvalidConfiguration::NoCallerRoots));
         let changed = BootConfiguration { auditor_key: vec![1], ..configuration() };
         assert_eq!(changed.check(), Err(InvalidConfiguration::AuditorKey(UnusableKey)));
+        let changed = BootConfiguration { administrator_key: Some(vec![1]), ..configuration() };
+        assert_eq!(changed.check(), Err(InvalidConfiguration::AdministratorKey(UnusableKey)));
     }
 }

@@ -5,6 +5,10 @@
 //! RSA key takes an enclave a second. The audit log exports the key of an epoch instead
 //! (docs/audit.md).
 
+mod pair;
+
+pub use pair::{HpkePair, InvalidPrivateKey};
+
 use crate::secret::{Secret, fill_random};
 use ::hpke::aead::AesGcm256;
 use ::hpke::kdf::HkdfSha384;
@@ -12,7 +16,7 @@ use ::hpke::kem::DhP384HkdfSha384;
 use ::hpke::rand_core::{TryCryptoRng, TryRng};
 use ::hpke::{
     Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng,
-    single_shot_seal_with_rng,
+    single_shot_open, single_shot_seal_with_rng,
 };
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -71,8 +75,19 @@ impl HpkeKey {
     /// Encrypts `content` so that only the holder of the private key reads it:
     /// version, encapsulated key (97 bytes), ciphertext, tag (16).
     pub(crate) fn seal(&self, content: &[u8]) -> Result<Vec<u8>, SealFailed> {
+        self.seal_for(INFO, b"", content)
+    }
+
+    /// [`HpkeKey::seal`] for another use, which `info` names, bound to `associated_data`.
+    /// [`HpkePair::open`] is the other side.
+    pub(crate) fn seal_for(
+        &self,
+        info: &[u8],
+        associated_data: &[u8],
+        content: &[u8],
+    ) -> Result<Vec<u8>, SealFailed> {
         let mut random = WorkerRandom { failed: false };
-        let sealed = self.seal_with(content, &mut random)?;
+        let sealed = self.seal_with(info, associated_data, content, &mut random)?;
         if random.failed {
             return Err(SealFailed);
         }
@@ -113,17 +128,21 @@ impl HpkeKey {
 
     fn seal_with(
         &self,
+        info: &[u8],
+        associated_data: &[u8],
         content: &[u8],
         random: &mut impl TryCryptoRng<Error = Infallible>,
     ) -> Result<Vec<u8>, SealFailed> {
-        let (encapsulated, ciphertext) = single_shot_seal_with_rng::<
-            AesGcm256,
-            HkdfSha384,
-            DhP384HkdfSha384,
-        >(
-            &OpModeS::Base, &self.key, INFO, content, b"", random
-        )
-        .map_err(|_| SealFailed)?;
+        let (encapsulated, ciphertext) =
+            single_shot_seal_with_rng::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
+                &OpModeS::Base,
+                &self.key,
+                info,
+                content,
+                associated_data,
+                random,
+            )
+            .map_err(|_| SealFailed)?;
         Ok([[VERSION].as_slice(), &encapsulated.to_bytes(), &ciphertext].concat())
     }
 }
@@ -135,6 +154,27 @@ impl HpkePrivateKey {
     /// Reads a scalar, 48 bytes, big endian; 1 to the curve's order less one.
     pub(crate) fn from_scalar(scalar: &[u8]) -> Option<Self> {
         <DhP384HkdfSha384 as Kem>::PrivateKey::from_bytes(scalar).ok().map(Self)
+    }
+
+    /// What [`HpkeKey::seal_for`] was given; none for anything else.
+    pub(crate) fn open(
+        &self,
+        info: &[u8],
+        associated_data: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let (version, rest) = sealed.split_first()?;
+        let (encapsulated, ciphertext) = rest.split_at_checked(ENCAPSULATED_LENGTH)?;
+        let encapsulated = <DhP384HkdfSha384 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
+        let opened = single_shot_open::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
+            &OpModeR::Base,
+            &self.0,
+            &encapsulated,
+            info,
+            ciphertext,
+            associated_data,
+        );
+        opened.ok().filter(|_| *version == VERSION).map(Zeroizing::new)
     }
 
     /// The key that the sender exported; none where `encapsulated` is no point of the curve.
@@ -215,7 +255,6 @@ impl TryCryptoRng for Fixed {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::hpke::single_shot_open;
 
     type P384 = DhP384HkdfSha384;
 
@@ -226,18 +265,8 @@ mod tests {
     }
 
     fn open(private: &<P384 as Kem>::PrivateKey, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (version, rest) = sealed.split_first()?;
-        let (encapsulated, ciphertext) = rest.split_at_checked(97)?;
-        let encapsulated = <P384 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
-        let opened = single_shot_open::<AesGcm256, HkdfSha384, P384>(
-            &OpModeR::Base,
-            private,
-            &encapsulated,
-            INFO,
-            ciphertext,
-            b"",
-        );
-        opened.ok().filter(|_| *version == VERSION)
+        let private = HpkePrivateKey::from_scalar(&private.to_bytes())?;
+        private.open(INFO, b"", sealed).map(|opened| opened.to_vec())
     }
 
     fn documented(name: &str) -> String {
@@ -254,7 +283,8 @@ mod tests {
         assert_eq!(hex::encode(&spki), documented("spki"));
         assert_eq!(hex::encode(private.to_bytes()), documented("private"));
         let key = HpkeKey::from_spki(&spki).unwrap();
-        let sealed = key.seal_with(b"a key passes the checkpoint", &mut Fixed(0x22)).unwrap();
+        let sealed =
+            key.seal_with(INFO, b"", b"a key passes the checkpoint", &mut Fixed(0x22)).unwrap();
         assert_eq!(hex::encode(&sealed), documented("vector"));
         assert_eq!(open(&private, &sealed).unwrap(), b"a key passes the checkpoint");
     }
@@ -274,6 +304,20 @@ mod tests {
             assert_eq!(open(&private, &changed), None, "byte {position}");
         }
         assert_ne!(key.seal(b"x").unwrap(), key.seal(b"x").unwrap());
+    }
+
+    #[test]
+    fn a_message_is_for_one_use_and_what_it_is_bound_to() {
+        let pair = HpkePair::generate().unwrap();
+        let key = HpkeKey::from_spki(pair.public_key()).unwrap();
+        let sealed = key.seal_for(b"use", b"bound", b"content").unwrap();
+        let open = |info: &[u8], bound: &[u8]| pair.open(info, bound, &sealed);
+        assert_eq!(open(b"use", b"bound").unwrap().as_slice(), b"content");
+        assert!(open(b"other", b"bound").is_none());
+        assert!(open(b"use", b"other").is_none());
+        assert!(open(INFO, b"").is_none());
+        let other = HpkePair::generate().unwrap();
+        assert!(other.open(b"use", b"bound", &sealed).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the three routes.
+//! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the routes.
 
 use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
@@ -208,12 +208,27 @@ async fn route(
                 Err(error) => refuse(&error),
             }
         }
+        (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation and GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key and \
+                           GET /health.";
+            respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+/// The first access key, encrypted to the administrator of the boot configuration.
+fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
+    let Some(service) = &worker.service else { return refuse(&ApiError::Sealed) };
+    match service.first_key.encrypted() {
+        Some(encrypted) => respond(200, JSON, &encrypted),
+        None => {
+            let message = "No first access key waits here: it has signed a request already, or the \
+                           service began without an administrator's key in its boot configuration.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }

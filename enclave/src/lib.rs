@@ -48,8 +48,7 @@ pub mod probe;
 pub use attested::AttestationBinding;
 pub use audit::{
     AuditBlock, AuditChain, AuditEntry, AuditError, AuditFault, AuditSignatureKey,
-    AuditedAttestation, AuditedDecision, AuditorPrivateKey, InvalidAuditorKey, NotABlock,
-    SealerError, Unreadable,
+    AuditedAttestation, AuditedDecision, AuditorPrivateKey, NotABlock, SealerError, Unreadable,
 };
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
@@ -59,10 +58,11 @@ pub use configuration::{
     is_region,
 };
 pub use credentials::BootCredential;
-pub use hpke::UnusableKey;
+pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
 pub use options::text::InvalidOption;
 pub use options::{Options, Unstartable};
+pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;

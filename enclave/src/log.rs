@@ -48,6 +48,11 @@ pub(crate) enum Event<'a> {
     JournalWhole {
         entries: u64,
     },
+    /// For the administrator of the boot configuration.
+    FirstKeyMade,
+    FirstKeyUsed,
+    FirstKeyStays(&'a JournalError),
+    AdministratorTooLate,
     Serving,
     DrainEnded,
     Stopped,
@@ -129,6 +134,20 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::Unsealed => info!("the KMS has unwrapped the root key"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
+        Event::FirstKeyMade => warn!(
+            "this service is new: its first access key waits for the administrator (sekisho \
+             principal claim)"
+        ),
+        Event::FirstKeyUsed => {
+            info!("the first access key has signed a request, and is not handed out any more");
+        }
+        Event::FirstKeyStays(error) => {
+            warn!(%error, "the first access key is used, and still handed out; trying again");
+        }
+        Event::AdministratorTooLate => warn!(
+            "this service had begun before it had an administrator's key: no first access key is \
+             made"
+        ),
         Event::Serving => info!("serving"),
         Event::DrainEnded => {
             warn!("connections were still open when the time to drain was over");

@@ -73,6 +73,10 @@ pub struct Options {
     /// its first and last line and line breaks (sekisho audit keygen)
     #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
     auditor_key: AuditorKey,
+    /// The administrator's public key, in the same form: a new service encrypts its first access key
+    /// to it (sekisho principal keygen, sekisho principal claim)
+    #[arg(long, value_name = "BASE64", value_parser = auditor_key)]
+    administrator_key: Option<AuditorKey>,
     /// A further name or address for the TLS certificate; repeatable
     #[arg(long = "name")]
     names: Vec<String>,
@@ -155,6 +159,7 @@ impl Options {
             unseal,
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
             auditor_key: self.auditor_key.clone(),
+            administrator_key: self.administrator_key.clone(),
             names: self.names.clone(),
             quotas: quotas.with(self.changed_quotas.clone()),
         }

@@ -7,6 +7,7 @@ use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::keys::wrapping::ImportTokens;
+use crate::principals::first::FirstKey;
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
@@ -20,6 +21,7 @@ pub(crate) struct Service {
     /// When this worker was started, milliseconds since 1970.
     pub(crate) started: u64,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) first_key: Arc<FirstKey>,
     /// By Region.
     pub(crate) quotas: Arc<HashMap<String, Meter>>,
     pub(crate) recipients: Arc<RecipientVerifier>,

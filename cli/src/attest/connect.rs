@@ -174,6 +174,11 @@ impl AttestedService {
         pem::encode("CERTIFICATE", &self.service_ca)
     }
 
+    /// The authority that the document binds.
+    pub(crate) fn service_ca(&self) -> &CertificateDer<'static> {
+        &self.service_ca
+    }
+
     /// Where its chains stand; they stand nowhere while it is sealed.
     pub(crate) fn served(&self, endpoint: &Endpoint) -> Served {
         let AttestationBinding { service_ca_sha256, journal_sequence, audit_sequence, .. } =

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use sekisho_enclave::{AuditBlock, AuditEntry, AuditSignatureKey, AuditorPrivateKey, Unreadable};
 use sekisho_host::AuditReader;
 
-use super::keys;
 use crate::failure::Failure;
+use crate::key_pair;
 use crate::service::default_folder;
 use crate::service::existing::Existing;
 
@@ -119,7 +119,10 @@ pub(super) struct Auditors {
 impl Auditors {
     fn read(files: Vec<PathBuf>, given: bool) -> Result<Self, Failure> {
         let given = given && !files.is_empty();
-        let keys: Result<_, _> = files.iter().map(|file| keys::private_key(file)).collect();
+        let keys: Result<_, _> = files
+            .iter()
+            .map(|file| key_pair::private_key(file).map(AuditorPrivateKey::from))
+            .collect();
         Ok(Self { keys: keys.map_err(Failure::usage)?, given })
     }
 

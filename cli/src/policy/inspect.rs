@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sekisho_policy_engine::{Engine, Limits, ModuleDigest};
+use sekisho_policy_engine::{ACCEPTED_VERSIONS, Engine, Limits, ModuleDigest};
 use serde_json::json;
 
 use super::module;
@@ -44,6 +44,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "admitted": refused.is_none(),
             "refused": refused,
             "contract": admitted.as_ref().ok().map(|module| module.contract_version()),
+            "accepted_contracts": ACCEPTED_VERSIONS,
             "compile_milliseconds": took.as_millis() as u64,
         });
         println!("{found}");
@@ -51,7 +52,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("sha256    {digest}");
         println!("size      {} bytes of at most {limit}", bytes.len());
         if let Ok(module) = &admitted {
-            println!("contract  sekisho:policy@{}", module.contract_version());
+            let accepted = ACCEPTED_VERSIONS.join(", ");
+            let version = module.contract_version();
+            println!("contract  sekisho:policy@{version} (accepted: {accepted})");
             println!("imports   none");
             println!("compiled  in {} ms", took.as_millis());
         }

@@ -1,5 +1,6 @@
 //! `sekisho principal`: who may sign requests to a service, and with which access keys.
 
+mod claim;
 mod keys;
 mod output;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::aws::{CallError, Client};
 use crate::failure::Failure;
+use crate::key_pair;
 use output::{Credentials, print, text};
 
 const EXAMPLES: &str = "\
@@ -43,6 +45,18 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Make an administrator's key pair.
+    ///
+    /// The private key goes to a file that only its owner may read; the public key, with which a
+    /// worker is started, to standard output. Both are in PEM: P-384.
+    Keygen(key_pair::Arguments),
+    Claim(claim::Arguments),
+    #[command(flatten)]
+    Signed(Signed),
+}
+
+#[derive(Subcommand, Debug)]
+enum Signed {
     /// Make a principal and its first access key; the secret is shown this once.
     Create {
         /// Part of its ARN: arn:aws:iam::ACCOUNT:user/NAME
@@ -81,14 +95,23 @@ fn tag(text: &str) -> Result<(String, String), String> {
 
 /// Asks the service.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let client = Client::from_environment(arguments.profile.as_deref()).map_err(Failure::usage)?;
-    let as_json = arguments.json;
-    let answered = match arguments.command {
-        Command::Create { name, tags } => create(&client, &name, &tags, as_json).await,
-        Command::List => list(&client, as_json).await,
-        Command::Delete { name, with_keys } => delete(&client, &name, with_keys).await,
-        Command::Keys(command) => keys::run(&client, command, as_json).await,
-        Command::Session { name, duration } => session(&client, &name, duration, as_json).await,
+    let Arguments { profile, json: as_json, command } = arguments;
+    let client = || Client::from_environment(profile.as_deref()).map_err(Failure::usage);
+    match command {
+        Command::Keygen(arguments) => key_pair::run(&arguments),
+        Command::Claim(arguments) => claim::run(arguments, as_json).await,
+        Command::Signed(command) => signed(&client()?, command, as_json).await,
+    }
+}
+
+/// What a request that somebody has signed asks for.
+async fn signed(client: &Client, command: Signed, as_json: bool) -> Result<(), Failure> {
+    let answered = match command {
+        Signed::Create { name, tags } => create(client, &name, &tags, as_json).await,
+        Signed::List => list(client, as_json).await,
+        Signed::Delete { name, with_keys } => delete(client, &name, with_keys).await,
+        Signed::Keys(command) => keys::run(client, command, as_json).await,
+        Signed::Session { name, duration } => session(client, &name, duration, as_json).await,
     };
     answered.map_err(Failure::failed)
 }

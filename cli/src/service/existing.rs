@@ -14,8 +14,8 @@ use super::folder::{
 };
 use super::settings::Settings;
 use super::{nsm, worker};
-use crate::audit::keys;
 use crate::endpoint::Endpoint;
+use crate::key_pair;
 use crate::measurement::certificates;
 
 /// A folder that a `sekisho dev` has made.
@@ -70,7 +70,7 @@ impl Existing {
     /// The measurements of the worker that `sekisho dev` starts in this folder.
     pub(crate) fn expectation(&self) -> Result<Expectation, String> {
         let root = certificates(&self.development_root()).map_err(|error| error.to_string())?;
-        let auditor = keys::public_key(&self.path.join(AUDITOR_PUBLIC));
+        let auditor = key_pair::public_key(&self.path.join(AUDITOR_PUBLIC));
         let configuration = worker::configuration(
             &self.settings,
             root.first().map(Vec::as_slice).unwrap_or_default(),

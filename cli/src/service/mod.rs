@@ -23,8 +23,8 @@ use sekisho_enclave::Quotas;
 use sekisho_wire::codec::CodecError;
 
 use crate::attest::connect::{self, AttestedService, ConnectError};
-use crate::audit::keys::AuditorKeyError;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::key_pair::KeyFileError;
 use folder::{Folder, write_private, write_public};
 use host::HostParameters;
 use identity::{Credential, CredentialsError, User};
@@ -112,6 +112,7 @@ impl Service {
                 .collect(),
             development_pki: development.to_pem(),
             auditor_key: auditor_key.clone(),
+            administrator_key: settings.administrator_key.clone(),
             listen: folder.worker_socket(),
             store: folder.store_socket(),
             quotas: options.quotas.clone(),
@@ -291,7 +292,7 @@ pub(crate) enum StartError {
     #[error("{}: {source}", path.display())]
     Credentials { path: PathBuf, source: CredentialsError },
     #[error(transparent)]
-    Auditor(#[from] AuditorKeyError),
+    Auditor(#[from] KeyFileError),
     #[error("the development PKI: {0}")]
     Development(#[from] DevelopmentError),
     #[error("the development root: {0}")]

@@ -16,6 +16,9 @@ pub(crate) struct Settings {
     /// Roots (DER) beside the development root that callers' documents may chain to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) caller_roots: Vec<Vec<u8>>,
+    /// The administrator's public key, DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) administrator_key: Option<Vec<u8>>,
     /// Without one the root key is in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unseal: Option<KmsSettings>,
@@ -29,6 +32,7 @@ impl Settings {
             more_regions: Vec::new(),
             account: wanted.account.clone().unwrap_or_default(),
             caller_roots: Vec::new(),
+            administrator_key: None,
             unseal: None,
         }
     }
@@ -56,6 +60,9 @@ impl Settings {
                 self.caller_roots.push(root.clone());
             }
         }
+        if wanted.administrator_key.is_some() {
+            self.administrator_key.clone_from(&wanted.administrator_key);
+        }
         if wanted.unseal.is_some() {
             self.unseal.clone_from(&wanted.unseal);
         }
@@ -70,6 +77,7 @@ pub(crate) struct Wanted {
     pub(crate) regions: Vec<Region>,
     pub(crate) account: Option<Account>,
     pub(crate) caller_roots: Vec<Vec<u8>>,
+    pub(crate) administrator_key: Option<Vec<u8>>,
     pub(crate) unseal: Option<KmsSettings>,
 }
 

@@ -39,6 +39,9 @@ pub(crate) struct WorkerParameters {
     pub(crate) development_pki: Zeroizing<String>,
     /// The auditor's public key, DER.
     pub(crate) auditor_key: Vec<u8>,
+    /// The administrator's, DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) administrator_key: Option<Vec<u8>>,
     pub(crate) listen: PathBuf,
     pub(crate) store: PathBuf,
     #[serde(default)]
@@ -72,6 +75,7 @@ pub(crate) fn configuration(
         unseal: kms.map_or(UnsealProvider::DevelopmentFile, UnsealProvider::AwsKms),
         caller_roots: caller_roots(development_root, &settings.caller_roots),
         auditor_key,
+        administrator_key: settings.administrator_key.clone(),
         names: Vec::new(),
         quotas,
     }
@@ -101,6 +105,7 @@ async fn serve(
         credentials,
         development_pki,
         auditor_key,
+        administrator_key,
         listen,
         store,
         quotas,
@@ -136,6 +141,7 @@ async fn serve(
             unseal,
             caller_roots: caller_roots(development.root_der(), &others),
             auditor_key,
+            administrator_key,
             names: Vec::new(),
             quotas,
         },

@@ -223,7 +223,7 @@ async fn only_the_auditor_opens_and_nobody_else_signs() {
     let key = log.signature_key();
     block.verify(&key).unwrap();
     assert_eq!(block.open(&mut auditor().unwrap()).unwrap()[0].request_id, "1");
-    let mut other = AuditorPrivateKey::generate().unwrap();
+    let mut other = AuditorPrivateKey::from(crate::hpke::HpkePair::generate().unwrap());
     assert_eq!(block.open(&mut other), Err(Unreadable::OtherAuditor));
 
     // Whoever knows the auditor's public key can make a block that opens, but not sign it.

@@ -1,6 +1,7 @@
 //! Names of keys and aliases: ARNs of one service, and what callers may write instead.
 
 use super::id::{KeyId, NotAKeyId};
+use crate::principals::ROOT;
 
 /// The account and a Region that a service stands for; part of every ARN it gives out there.
 #[derive(Debug, Clone)]
@@ -28,8 +29,11 @@ impl Place {
         format!("arn:aws:iam::{}:root", self.account)
     }
 
-    /// A principal that is kept in the journal.
-    pub(crate) fn user_arn(&self, name: &str) -> String {
+    /// A principal that is kept in the journal: a user, or the account's root.
+    pub(crate) fn principal_arn(&self, name: &str) -> String {
+        if name == ROOT {
+            return self.root_arn();
+        }
         format!("arn:aws:iam::{}:user/{name}", self.account)
     }
 

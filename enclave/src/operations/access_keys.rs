@@ -1,7 +1,7 @@
 //! CreateAccessKey, UpdateAccessKey, DeleteAccessKey, ListAccessKeys, CreateSession: Sekisho's own,
 //! after IAM's access keys and STS's session tokens.
 
-use super::principals::{NAME, PRINCIPAL_NAME, refusal};
+use super::principals::{KEY_HOLDER, NAME, PRINCIPAL_NAME, refusal};
 use super::{Input, seconds};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Pattern, Text};
 use crate::authorize::Permit;
@@ -37,7 +37,7 @@ pub(crate) struct CreateAccessKey {
 
 impl Input for CreateAccessKey {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        let name = fields.required_text(NAME, PRINCIPAL_NAME)?;
+        let name = fields.required_text(NAME, KEY_HOLDER)?;
         let expires = fields.integer(EXPIRATION, 0, LATEST)?;
         let expires = expires.and_then(|seconds| u64::try_from(seconds).ok());
         Ok(Self { name, expires: expires.map(|seconds| seconds.saturating_mul(1000)) })
@@ -76,7 +76,7 @@ impl Input for UpdateAccessKey {
         let status = fields.choice(STATUS, &KeyStatus::ALL.map(KeyStatus::name))?;
         let status = KeyStatus::ALL.into_iter().find(|known| Some(known.name()) == status);
         Ok(Self {
-            name: fields.required_text(NAME, PRINCIPAL_NAME)?,
+            name: fields.required_text(NAME, KEY_HOLDER)?,
             id: fields.required_text("AccessKeyId", ACCESS_KEY_ID)?,
             status: fields.required(STATUS, status),
         })
@@ -104,7 +104,7 @@ pub(crate) struct DeleteAccessKey {
 impl Input for DeleteAccessKey {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         Ok(Self {
-            name: fields.required_text(NAME, PRINCIPAL_NAME)?,
+            name: fields.required_text(NAME, KEY_HOLDER)?,
             id: fields.required_text("AccessKeyId", ACCESS_KEY_ID)?,
         })
     }
@@ -126,7 +126,7 @@ pub(crate) struct ListAccessKeys {
 
 impl Input for ListAccessKeys {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
-        Ok(Self { name: fields.required_text(NAME, PRINCIPAL_NAME)? })
+        Ok(Self { name: fields.required_text(NAME, KEY_HOLDER)? })
     }
 
     async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {

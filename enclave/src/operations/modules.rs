@@ -6,6 +6,7 @@ use crate::api::{AccountResource, ApiError, Facts, Fields, Pattern, Text};
 use crate::authorize::Permit;
 use crate::keys::modules::{KnownModule, RegisterError};
 use crate::service::Service;
+use sekisho_policy_engine::ACCEPTED_VERSIONS;
 use serde_json::{Value, json};
 
 /// As `sekisho policy new` takes it.
@@ -64,7 +65,11 @@ impl Input for ListPolicyModules {
         found.retain(|known| known.name > after);
         found.truncate(self.limit.saturating_add(1));
         let name = |known: &KnownModule| known.name.clone();
-        Ok(page(found, self.limit, "PolicyModules", name, description))
+        let mut answer = page(found, self.limit, "PolicyModules", name, description);
+        if let Some(members) = answer.as_object_mut() {
+            members.insert("ContractVersions".into(), json!(ACCEPTED_VERSIONS));
+        }
+        Ok(answer)
     }
 
     fn facts(&self) -> Facts<'_> {

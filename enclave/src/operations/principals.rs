@@ -18,6 +18,15 @@ pub(super) const PRINCIPAL_NAME: Text = Text {
         allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@-".contains(letter),
     }),
 };
+/// Whose access keys are asked for: a principal's, or `:root`'s, the account's root.
+pub(super) const KEY_HOLDER: Text = Text {
+    min: 1,
+    max: 64,
+    pattern: Some(Pattern {
+        text: "[\\w+=,.@-]+|:root",
+        allows: |letter| letter.is_ascii_alphanumeric() || "_+=,.@-:".contains(letter),
+    }),
+};
 /// IAM's default page and largest page of users, the latter less what one answer should hold.
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1000;
@@ -111,7 +120,7 @@ impl Input for ListPrincipals {
 fn description(service: &Service, principal: &Principal) -> Value {
     json!({
         "PrincipalName": principal.name,
-        "Arn": service.keys.place.user_arn(&principal.name),
+        "Arn": service.keys.place.principal_arn(&principal.name),
         "CreateDate": seconds(principal.created),
         "Tags": principal.tags.iter().map(tags::description).collect::<Vec<_>>(),
     })
@@ -129,7 +138,9 @@ pub(super) fn refusal(error: ChangeError, name: &str) -> ApiError {
         ChangeError::NoSuchAccessKey => ApiError::NotFound(format!(
             "The principal with name {name} has no access key with this id."
         )),
-        error @ ChangeError::HasAccessKeys => ApiError::DeleteConflict(format!("{name}: {error}.")),
+        error @ (ChangeError::HasAccessKeys | ChangeError::LastRootKey) => {
+            ApiError::DeleteConflict(format!("{name}: {error}."))
+        }
         error @ (ChangeError::TooManyPrincipals | ChangeError::TooManyAccessKeys) => {
             ApiError::LimitExceeded(format!("{name}: {error}."))
         }

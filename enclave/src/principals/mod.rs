@@ -1,6 +1,7 @@
 //! Principals beside the ones of the start: who they are, the access keys they sign with, and
 //! the sessions made from those.
 
+pub(crate) mod first;
 pub(crate) mod session;
 pub(crate) mod store;
 
@@ -10,6 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+/// The account's root among the principals: no IAM user can have a colon in its name.
+pub(crate) const ROOT: &str = ":root";
 /// What access key ids start with: of keys that stay, and of sessions.
 const LONG_TERM: &str = "AKIA";
 const TEMPORARY: &str = "ASIA";

@@ -4,7 +4,7 @@
 //! principal. An id that was never given out is known to be unknown from the journal's index, so
 //! strangers cost neither memory nor a question to the host.
 
-use super::{AccessKey, KeyStatus, MAX_ACCESS_KEYS, Principal};
+use super::{AccessKey, KeyStatus, MAX_ACCESS_KEYS, Principal, ROOT};
 use crate::keys::store::StoreFault;
 use crate::secret::RandomUnavailable;
 use crate::storage::journal::{Journal, Write, Writer};
@@ -127,6 +127,7 @@ impl PrincipalStore {
         let mut principal = self.by_name(name).await?.ok_or(ChangeError::NoSuchPrincipal)?;
         let key = principal.keys.iter_mut().find(|key| key.id == id);
         key.ok_or(ChangeError::NoSuchAccessKey)?.status = status;
+        keep_root(&principal)?;
         self.commit(writer, vec![put(record(name), &principal)?]).await
     }
 
@@ -135,6 +136,7 @@ impl PrincipalStore {
         let mut principal = self.by_name(name).await?.ok_or(ChangeError::NoSuchPrincipal)?;
         let at = principal.keys.iter().position(|key| key.id == id);
         principal.keys.remove(at.ok_or(ChangeError::NoSuchAccessKey)?);
+        keep_root(&principal)?;
         let writes = vec![put(record(name), &principal)?, delete(key_record(id))];
         self.commit(writer, writes).await
     }
@@ -176,6 +178,15 @@ impl PrincipalStore {
     }
 }
 
+/// The account's root keeps an access key that signs without an end: nobody could give it another.
+fn keep_root(principal: &Principal) -> Result<(), ChangeError> {
+    let stays = |key: &AccessKey| key.status == KeyStatus::Active && key.expires.is_none();
+    if principal.name == ROOT && !principal.keys.iter().any(stays) {
+        return Err(ChangeError::LastRootKey);
+    }
+    Ok(())
+}
+
 fn record(name: &str) -> RecordId {
     RecordId::Principal(name.to_owned())
 }
@@ -207,6 +218,11 @@ pub(crate) enum ChangeError {
     TooManyPrincipals,
     #[error("the principal has {MAX_ACCESS_KEYS} access keys")]
     TooManyAccessKeys,
+    #[error(
+        "the account's root would have no access key left that is active and does not expire; make \
+         another first"
+    )]
+    LastRootKey,
     #[error(transparent)]
     Fault(#[from] StoreFault),
     #[error(transparent)]

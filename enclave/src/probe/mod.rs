@@ -6,10 +6,11 @@ pub mod parsers;
 
 use crate::audit::{
     AuditChain, AuditEntry, AuditError, AuditLog, AuditSignatureKey, AuditorPrivateKey,
-    BlockSealer, InvalidAuditorKey, Outcome, SealerError, Unreadable,
+    BlockSealer, Outcome, SealerError, Unreadable,
 };
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
+use crate::hpke::{HpkePair, InvalidPrivateKey};
 use crate::keys::Key;
 use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
@@ -44,8 +45,8 @@ const AUDITOR: &[u8; 48] = b"\xb7\x69\x55\x3f\x76\xb3\x76\xde\x82\x47\x89\xaf\x4
 ///
 /// # Errors
 /// None.
-pub fn auditor() -> Result<AuditorPrivateKey, InvalidAuditorKey> {
-    AuditorPrivateKey::from_scalar(AUDITOR)
+pub fn auditor() -> Result<AuditorPrivateKey, InvalidPrivateKey> {
+    HpkePair::from_scalar(AUDITOR).map(AuditorPrivateKey::from)
 }
 
 fn sealer(root: &RootKey) -> Result<BlockSealer, SealerError> {
@@ -61,7 +62,7 @@ pub enum ReadError {
     Log(#[from] AuditError),
     /// The auditor's key.
     #[error(transparent)]
-    Auditor(#[from] InvalidAuditorKey),
+    Auditor(#[from] InvalidPrivateKey),
     /// A block's content.
     #[error("audit block {sequence}: {reason}")]
     Block {
@@ -204,6 +205,7 @@ impl Keys {
             unseal: UnsealProvider::Nothing,
             caller_roots: TrustAnchors::aws_nitro().iter().map(<[u8]>::to_vec).collect(),
             auditor_key,
+            administrator_key: None,
             names: Vec::new(),
             quotas: Quotas::none(),
         };

@@ -36,6 +36,8 @@ pub(crate) enum RecordId {
     Retirable { principal: String, key: KeyId, grant: String },
     /// A record of a Region that is not the service's home.
     In { region: String, record: Box<RecordId> },
+    /// The first access key of a service, until it was used.
+    FirstAccessKey,
     /// Since when uses of keys are noted.
     UsageTracking,
     /// When a key was last used.
@@ -59,6 +61,7 @@ impl RecordId {
             Self::Due { time, key } => {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
             }
+            Self::FirstAccessKey => b"f".to_vec(),
             Self::UsageTracking => b"t".to_vec(),
             Self::LastUsage(key) => [b"l", key.as_bytes().as_slice()].concat(),
             // The grant's id is unique and has one length, so that it may stand before the name.

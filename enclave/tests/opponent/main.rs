@@ -20,6 +20,7 @@
 mod audit;
 mod boot;
 mod entries;
+mod first_key;
 mod frames;
 mod imports;
 mod relay;

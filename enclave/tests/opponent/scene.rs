@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) opponent: Opponent,
     pub(crate) client: Client,
     pub(crate) bounds: Bounds,
+    /// What every worker of the scene is started with, where a test says nothing else.
+    pub(crate) configuration: BootConfiguration,
     log: Log,
     worker: Option<Worker>,
     /// Where the scene came from a pool, to which it goes back.
@@ -90,6 +92,7 @@ pub(crate) fn configuration() -> BootConfiguration {
         unseal: UnsealProvider::DevelopmentFile,
         caller_roots: vec![PKI.root_der().to_vec()],
         auditor_key: probe::auditor().unwrap().public_key().to_vec(),
+        administrator_key: None,
         names: Vec::new(),
         quotas: Quotas::none(),
     }
@@ -120,6 +123,10 @@ impl Scene {
     }
 
     pub(crate) async fn start_with(bounds: Bounds) -> Self {
+        Self::start_as(bounds, configuration()).await
+    }
+
+    pub(crate) async fn start_as(bounds: Bounds, configuration: BootConfiguration) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opponent = Opponent::start(folder.path()).await;
         let signer = Signer {
@@ -132,7 +139,18 @@ impl Scene {
         let (key, blob) = Default::default();
         let log = Log::default();
         let (worker, shared) = (None, None);
-        let mut scene = Self { folder, opponent, client, bounds, log, worker, shared, key, blob };
+        let mut scene = Self {
+            folder,
+            opponent,
+            client,
+            bounds,
+            configuration,
+            log,
+            worker,
+            shared,
+            key,
+            blob,
+        };
         scene.boot().await.unwrap();
         scene.key = scene.create_key().await;
         scene.blob = scene.encrypt(&scene.key).await.unwrap();
@@ -158,7 +176,7 @@ impl Scene {
 
     /// Starts the worker, in an enclave that has just started.
     pub(crate) async fn boot(&mut self) -> Result<(), BootError> {
-        self.boot_with(self.parameters(nsm(), configuration())).await
+        self.boot_with(self.parameters(nsm(), self.configuration.clone())).await
     }
 
     pub(crate) async fn boot_with(&mut self, boot: Boot) -> Result<(), BootError> {

@@ -1,5 +1,9 @@
 //! The contract's types, generated from `policies/wit/policy.wit`, and the check that
-//! a component exports it.
+//! a component exports it, or an older version that is still accepted ([`older`]).
+
+mod older;
+
+pub(crate) use older::EvaluateResult as OlderEvaluateResult;
 
 use crate::admission::AdmissionError;
 use crate::sandbox::Guard;
@@ -25,15 +29,34 @@ mod bindings {
 }
 
 pub use bindings::exports::sekisho::policy::policy::{
-    Answer, Attestation, AttestationKind, ConfigurationError, Decision, Grant, Key, Obligation,
-    Pair, Pcr, Principal, Request,
+    Answer, Approvals, Attestation, AttestationKind, ConfigurationError, Decision, Grant, Key,
+    Obligation, Pair, Pcr, Principal, Request,
 };
 
 /// The exported interface, without its version.
 const INTERFACE: &str = "sekisho:policy/policy@";
 
-/// The versions of the contract that are accepted.
-const VERSIONS: [&str; 1] = ["0.1.0"];
+/// The versions of the contract that are accepted, the newest first.
+pub const ACCEPTED_VERSIONS: [&str; 2] = [Version::V0_2.name(), Version::V0_1.name()];
+
+/// A version of the contract. Requests are the same in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V0_2,
+    /// Its answers know one obligation, `annotate`.
+    V0_1,
+}
+
+impl Version {
+    const ALL: [Self; 2] = [Self::V0_2, Self::V0_1];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::V0_2 => "0.2.0",
+            Self::V0_1 => "0.1.0",
+        }
+    }
+}
 
 /// Parameters and results of `configure` and `evaluate`.
 pub(crate) type ConfigureParameters<'a> = (&'a [u8],);
@@ -43,7 +66,7 @@ pub(crate) type EvaluateResult = (Answer,);
 
 /// Where a component's two functions are, and in which version of the contract.
 pub(crate) struct Functions {
-    pub(crate) version: &'static str,
+    pub(crate) version: Version,
     pub(crate) configure: ComponentExportIndex,
     pub(crate) evaluate: ComponentExportIndex,
 }
@@ -52,6 +75,10 @@ impl Functions {
     /// Finds both functions, and checks their types against the contract.
     pub(crate) fn find(pre: &InstancePre<Guard>) -> Result<Self, AdmissionError> {
         let (version, interface) = interface(pre.component())?;
+        let evaluate = match version {
+            Version::V0_2 => function::<EvaluateParameters<'_>, EvaluateResult>,
+            Version::V0_1 => function::<EvaluateParameters<'_>, OlderEvaluateResult>,
+        };
         Ok(Self {
             version,
             configure: function::<ConfigureParameters<'_>, ConfigureResult>(
@@ -59,24 +86,20 @@ impl Functions {
                 &interface,
                 "configure",
             )?,
-            evaluate: function::<EvaluateParameters<'_>, EvaluateResult>(
-                pre, &interface, "evaluate",
-            )?,
+            evaluate: evaluate(pre, &interface, "evaluate")?,
         })
     }
 }
 
-fn interface(
-    component: &Component,
-) -> Result<(&'static str, ComponentExportIndex), AdmissionError> {
-    let exported = |version: &'static str| {
-        let name = [INTERFACE, version].concat();
+fn interface(component: &Component) -> Result<(Version, ComponentExportIndex), AdmissionError> {
+    let exported = |version: Version| {
+        let name = [INTERFACE, version.name()].concat();
         match component.get_export(None, name.as_str()) {
             Some((ComponentItem::ComponentInstance(_), index)) => Some((version, index)),
             _ => None,
         }
     };
-    if let Some(found) = VERSIONS.into_iter().find_map(exported) {
+    if let Some(found) = Version::ALL.into_iter().find_map(exported) {
         return Ok(found);
     }
     let component_type = component.component_type();
@@ -86,11 +109,11 @@ fn interface(
     Err(match other {
         Some(found) => AdmissionError::ContractVersion {
             found: crate::answer::cut(&found, 64),
-            accepted: VERSIONS.join(", "),
+            accepted: ACCEPTED_VERSIONS.join(", "),
         },
-        None => {
-            AdmissionError::ContractMissing { expected: [INTERFACE, &VERSIONS.join(", ")].concat() }
-        }
+        None => AdmissionError::ContractMissing {
+            expected: [INTERFACE, &ACCEPTED_VERSIONS.join(", ")].concat(),
+        },
     })
 }
 

@@ -162,9 +162,9 @@ impl Module {
         self.shared.digest
     }
 
-    /// The version of the contract that it speaks, such as `0.1.0`.
+    /// The version of the contract that it speaks, such as `0.2.0`.
     pub fn contract_version(&self) -> &'static str {
-        self.shared.functions.version
+        self.shared.functions.version.name()
     }
 
     pub(crate) fn engine(&self) -> &Shared {

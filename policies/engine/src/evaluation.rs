@@ -1,6 +1,6 @@
 //! The outcome of a decision.
 
-use crate::contract::{Answer, Decision, Obligation, Pair};
+use crate::contract::{Answer, Approvals, Decision, Obligation, Pair};
 use crate::engine::ModuleDigest;
 use crate::sandbox::Failure;
 
@@ -40,10 +40,25 @@ impl Evaluation {
 
     /// The annotations for the audit record.
     pub fn annotations(&self) -> impl Iterator<Item = &Pair> {
-        self.answer.obligations.iter().map(|obligation| {
-            let Obligation::Annotate(pair) = obligation;
-            pair
+        self.answer.obligations.iter().filter_map(|obligation| match obligation {
+            Obligation::Annotate(pair) => Some(pair),
+            Obligation::RequireApprovals(_) | Obligation::DelegateToAccount => None,
         })
+    }
+
+    /// The approvals that the operation needs, each of them.
+    pub fn approvals(&self) -> impl Iterator<Item = &Approvals> {
+        self.answer.obligations.iter().filter_map(|obligation| match obligation {
+            Obligation::RequireApprovals(approvals) => Some(approvals),
+            Obligation::Annotate(_) | Obligation::DelegateToAccount => None,
+        })
+    }
+
+    /// Whether it leaves the decision to the account's identity policies: no opinion, with the
+    /// obligation that says so.
+    pub fn delegates_to_account(&self) -> bool {
+        matches!(self.answer.decision, Decision::NoOpinion)
+            && self.answer.obligations.contains(&Obligation::DelegateToAccount)
     }
 
     /// Fuel used.

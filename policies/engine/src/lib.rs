@@ -26,8 +26,8 @@ mod ticker;
 
 pub use admission::{AdmissionError, BoundExceeded};
 pub use contract::{
-    Answer, Attestation, AttestationKind, ConfigurationError, Decision, Grant, Key, Obligation,
-    Pair, Pcr, Principal, Request,
+    ACCEPTED_VERSIONS, Answer, Approvals, Attestation, AttestationKind, ConfigurationError,
+    Decision, Grant, Key, Obligation, Pair, Pcr, Principal, Request,
 };
 pub use engine::{Engine, EngineError, Module, ModuleDigest};
 pub use evaluation::{Evaluation, Permit};

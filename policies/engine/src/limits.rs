@@ -109,8 +109,12 @@ pub struct AnswerLimits {
     pub reason: usize,
     /// Obligations in an answer.
     pub obligations: usize,
-    /// Bytes of an annotation's name, and of its value.
+    /// Bytes of an annotation's name, of its value, and of an approver's ARN.
     pub annotation: usize,
+    /// Bytes of the name of a group of approvers.
+    pub group: usize,
+    /// Approvers in a group.
+    pub members: usize,
     /// Lines for the author.
     pub log_lines: usize,
     /// Bytes of one such line.
@@ -125,6 +129,8 @@ impl Default for AnswerLimits {
             reason: 1024,
             obligations: 16,
             annotation: 1024,
+            group: 128,
+            members: 64,
             log_lines: 64,
             log_line: 1024,
         }

@@ -1,7 +1,10 @@
 //! A policy: a module and what it made of a configuration.
 
 use crate::answer::{bounded, bounded_refusal, within};
-use crate::contract::{ConfigurationError, ConfigureResult, EvaluateResult, Request};
+use crate::contract::{
+    Answer, ConfigurationError, ConfigureResult, EvaluateResult, OlderEvaluateResult, Request,
+    Version,
+};
 use crate::engine::Module;
 use crate::evaluation::Evaluation;
 use crate::sandbox::{Failure, Part, call};
@@ -95,13 +98,19 @@ impl Policy {
     /// [`failure`](Evaluation::failure) names it.
     pub fn evaluate(&self, request: &Request) -> Evaluation {
         let limits = &self.module.engine().limits;
-        let (result, fuel) = call(
-            &self.module,
-            limits.evaluate,
-            &self.module.functions().evaluate,
-            (&*self.state, request),
-        );
-        let answer = result.and_then(|(answer,): EvaluateResult| bounded(answer, &limits.answer));
+        let (module, functions) = (&self.module, self.module.functions());
+        let (function, parameters) = (&functions.evaluate, (&*self.state, request));
+        let (result, fuel) = match functions.version {
+            Version::V0_2 => {
+                let (result, fuel) = call(module, limits.evaluate, function, parameters);
+                (result.map(|(answer,): EvaluateResult| answer), fuel)
+            }
+            Version::V0_1 => {
+                let (result, fuel) = call(module, limits.evaluate, function, parameters);
+                (result.map(|(older,): OlderEvaluateResult| Answer::from(older)), fuel)
+            }
+        };
+        let answer = result.and_then(|answer| bounded(answer, &limits.answer));
         Evaluation::new(self.module.digest(), answer, fuel)
     }
 }

@@ -54,6 +54,9 @@ pub enum Part {
     /// The name or the value of an annotation.
     #[error("annotation")]
     Annotation,
+    /// A group of approvers.
+    #[error("approvals")]
+    Approvals,
     /// The lines for the author.
     #[error("log")]
     Log,

@@ -120,7 +120,7 @@ fn trap_in_every_place() {
     assert!(matches!(module.configure(b"{}"), Err(ConfigureError::Failed(Failure::Trap(_)))));
     // After the answer was read.
     let bytes = allow_after(
-        r#"(func (export "cabi_post_sekisho:policy/policy@0.1.0#evaluate") (param i32) unreachable)"#,
+        r#"(func (export "cabi_post_sekisho:policy/policy@0.2.0#evaluate") (param i32) unreachable)"#,
     );
     let policy = engine.admit(&bytes).unwrap().configure(b"{}").unwrap();
     let evaluation = policy.evaluate(&request("kms:Decrypt", ROOT));

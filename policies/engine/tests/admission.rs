@@ -94,19 +94,22 @@ fn an_import_of_an_inner_component_reaches_nothing() {
 fn the_contract_is_missing() {
     let empty = wat::parse_str("(component)").unwrap();
     let error = refusal_of(&empty);
-    assert_eq!(error.to_string(), "the component does not export `sekisho:policy/policy@0.1.0`");
+    assert_eq!(
+        error.to_string(),
+        "the component does not export `sekisho:policy/policy@0.2.0, 0.1.0`"
+    );
 }
 
 #[test]
 fn another_version_of_the_contract() {
     let newer = |version: &str| {
-        let text = WIT.replace("@0.1.0", &format!("@{version}"));
+        let text = WIT.replace("@0.2.0", &format!("@{version}"));
         componentize(wat::parse_str(module_text(version)).unwrap(), &text)
     };
     let error = refusal_of(&newer("0.9.0"));
     assert_eq!(
         error.to_string(),
-        "the component speaks version 0.9.0 of the contract; accepted: 0.1.0"
+        "the component speaks version 0.9.0 of the contract; accepted: 0.2.0, 0.1.0"
     );
 }
 
@@ -126,7 +129,7 @@ fn a_function_is_missing() {
     let start = WIT.find("    /// Decides.").unwrap();
     let end = WIT.find("world key-policy").unwrap();
     let without = [&WIT[..start], "}\n", &WIT[end..]].concat();
-    let text = module_text("0.1.0").replace("policy@0.1.0#evaluate", "unused");
+    let text = module_text("0.2.0").replace("policy@0.2.0#evaluate", "unused");
     let error = refusal_of(&componentize(wat::parse_str(text).unwrap(), &without));
     assert_eq!(
         error.to_string(),
@@ -150,7 +153,7 @@ fn a_type_is_wrong() {
     ] {
         assert!(WIT.contains(from), "{from}");
         let text = WIT.replace(from, to);
-        let module = wat::parse_str(module_text("0.1.0")).unwrap();
+        let module = wat::parse_str(module_text("0.2.0")).unwrap();
         let error = refusal_of(&componentize(module, &text)).to_string();
         assert!(error.contains("`evaluate` has the wrong type"), "{error}");
         assert!(error.contains(says), "{error}");
@@ -179,7 +182,7 @@ fn floats_and_other_features_are_off() {
 
 #[test]
 fn more_memory_than_the_limit_from_the_start() {
-    let text = module_text("0.1.0").replace("\"memory\") 1)", "\"memory\") 65)");
+    let text = module_text("0.2.0").replace("\"memory\") 1)", "\"memory\") 65)");
     let error = refusal_of(&componentize(wat::parse_str(text).unwrap(), WIT));
     assert!(matches!(error, AdmissionError::Compile { .. }), "{error}");
 }

@@ -1,6 +1,6 @@
 //! Answers, made in one expression.
 
-use crate::{Answer, Decision, Obligation, Pair};
+use crate::{Answer, Approvals, Decision, Obligation, Pair};
 
 /// The operation may go on, as far as this policy is concerned.
 pub fn allow() -> Answer {
@@ -22,6 +22,19 @@ pub fn no_opinion() -> Answer {
 /// Adds an annotation for the audit record.
 pub fn annotate(mut answer: Answer, name: impl Into<String>, value: impl Into<String>) -> Answer {
     answer.obligations.push(Obligation::Annotate(Pair { name: name.into(), value: value.into() }));
+    answer
+}
+
+/// Lets the operation go on only when members of a group have approved it.
+pub fn require_approvals(mut answer: Answer, approvals: Approvals) -> Answer {
+    answer.obligations.push(Obligation::RequireApprovals(approvals));
+    answer
+}
+
+/// No opinion, except that what the account's identity policies allow may happen.
+pub fn delegate_to_account() -> Answer {
+    let mut answer = no_opinion();
+    answer.obligations.push(Obligation::DelegateToAccount);
     answer
 }
 

@@ -43,10 +43,10 @@ pub mod bytes;
 pub mod json;
 pub mod state;
 
-pub use answers::{allow, annotate, deny, log, no_opinion};
+pub use answers::{allow, annotate, delegate_to_account, deny, log, no_opinion, require_approvals};
 pub use bindings::exports::sekisho::policy::policy::{
-    Answer, Attestation, AttestationKind, ConfigurationError, Decision, Grant, Key, Obligation,
-    Pair, Pcr, Principal, Request,
+    Answer, Approvals, Attestation, AttestationKind, ConfigurationError, Decision, Grant, Key,
+    Obligation, Pair, Pcr, Principal, Request,
 };
 pub use state::State;
 

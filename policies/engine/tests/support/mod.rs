@@ -78,9 +78,9 @@ pub fn core_module(configure: &str, evaluate: &str, more: &str) -> Vec<u8> {
                 global.get $free
                 global.get $free local.get 3 i32.add i32.const 7 i32.add i32.const -8 i32.and
                 global.set $free)
-            (func (export "sekisho:policy/policy@0.1.0#configure")
+            (func (export "sekisho:policy/policy@0.2.0#configure")
                 (param i32 i32) (result i32) {configure})
-            (func (export "sekisho:policy/policy@0.1.0#evaluate")
+            (func (export "sekisho:policy/policy@0.2.0#evaluate")
                 (param i32) (result i32) {evaluate})
             {more})"#
     );

@@ -1,12 +1,15 @@
 //! The document: from AWS's JSON to the state.
 
 use crate::limits;
-use crate::statement::{Effect, Statement};
+use crate::statement::{Effect, Holder, Statement};
 use sekisho_policy::ConfigurationError;
 use sekisho_policy::json::{self, Cursor};
 use sekisho_policy::state::Writer;
 
-/// Reads a key policy document and makes the state: one block a statement, those that
+/// What an identity policy is wrapped in: `{"IdentityPolicy": <document>}`.
+const IDENTITY_POLICY: &str = "IdentityPolicy";
+
+/// Reads a policy document and makes the state: one block a statement, those that
 /// deny first.
 pub(crate) fn compile(text: &[u8]) -> Result<Vec<u8>, ConfigurationError> {
     let statements = json::with(text, |root| parse(&root))?;
@@ -27,6 +30,13 @@ pub(crate) fn compile(text: &[u8]) -> Result<Vec<u8>, ConfigurationError> {
 }
 
 fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
+    if let Ok([(IDENTITY_POLICY, document)]) = root.object().as_deref() {
+        return parse_document(document, Holder::Principal);
+    }
+    parse_document(root, Holder::Resource)
+}
+
+fn parse_document(root: &Cursor<'_>, holder: Holder) -> Result<Vec<Statement>, ConfigurationError> {
     let (mut variables, mut statements) = (false, None);
     for (element, value) in root.object()? {
         match element {
@@ -44,7 +54,7 @@ fn parse(root: &Cursor<'_>) -> Result<Vec<Statement>, ConfigurationError> {
         .enumerate()
         .map(|(index, at)| {
             let place = ["Statement[", &index.to_string(), "]"].concat();
-            Statement::parse(at, &place, variables)
+            Statement::parse(at, &place, variables, holder)
         })
         .collect::<Result<Vec<_>, _>>()?;
     check_names(&found, &parsed)?;

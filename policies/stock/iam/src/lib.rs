@@ -1,4 +1,5 @@
-//! Stock policy `iam`: the configuration is an AWS key policy document.
+//! Stock policy `iam`: the configuration is an AWS key policy document, or
+//! `{"IdentityPolicy": <document>}`, an AWS identity policy, whose statements have no `Principal`.
 //!
 //! | element | what is taken |
 //! |---|---|
@@ -23,9 +24,9 @@
 //! Points that differ from AWS or are finer than its documentation:
 //!
 //! - An account (`111122223333` or `arn:aws:iam::111122223333:root`) that is allowed is
-//!   its root principal alone. In AWS it also hands the decision to the account's
-//!   identity policies; there are none here yet. An account that is denied is everyone in
-//!   it, as in AWS.
+//!   its root principal, and for everyone else in it the decision is left to the account's
+//!   identity policies: no opinion, with the obligation `delegate-to-account`. An account
+//!   that is denied is everyone in it.
 //! - `NotPrincipal` excepts a user if its account is named beside it, and a role's session
 //!   if the role and the account are: AWS says that it may deny them otherwise.
 //! - A condition key of several values (`kms:EncryptionContextKeys`,
@@ -50,9 +51,11 @@ mod template;
 mod values;
 mod wildcard;
 
+use principal::Match;
 use sekisho_policy::state::Reader;
 use sekisho_policy::{
-    Answer, ConfigurationError, Policy, Request, allow, annotate, deny, no_opinion,
+    Answer, ConfigurationError, Policy, Request, allow, annotate, delegate_to_account, deny,
+    no_opinion,
 };
 use statement::Effect;
 
@@ -75,13 +78,19 @@ impl Policy for Iam {
     }
 }
 
-/// The first statement that matches decides: the state has the denies first. `None`
+/// The first statement about the principal that matches decides: the state has the denies first. `None`
 /// where the state cannot be read.
 fn decide(mut state: Reader<'_>, request: &Request) -> Option<Answer> {
+    let mut delegated = false;
     while !state.is_empty() {
         let statement = statement::Encoded::read(state.block()?)?;
-        if !statement.matches(request)? {
-            continue;
+        match statement.matches(request)? {
+            Match::No => continue,
+            Match::Account => {
+                delegated = true;
+                continue;
+            }
+            Match::Itself => {}
         }
         let name = String::from_utf8_lossy(statement.name);
         return Some(match statement.effect {
@@ -89,7 +98,7 @@ fn decide(mut state: Reader<'_>, request: &Request) -> Option<Answer> {
             Effect::Allow => annotate(allow(), "statement", name),
         });
     }
-    Some(no_opinion())
+    Some(if delegated { delegate_to_account() } else { no_opinion() })
 }
 
 #[cfg(test)]

@@ -27,6 +27,15 @@ pub(crate) enum Named {
     Nobody,
 }
 
+/// How a statement is about a principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Match {
+    No,
+    /// An `Allow` for the account that it belongs to, which leaves it to identity policies.
+    Account,
+    Itself,
+}
+
 /// What kind of principal asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity<'a> {
@@ -183,32 +192,33 @@ pub(crate) fn encode(named: &[Named], writer: &mut Writer) {
 
 /// `Principal`: whether one of the encoded principals is this one.
 ///
-/// An account that is denied is denied with everyone in it. An account that is allowed
-/// is its root: AWS leaves the others to the account's identity policies, and there are
-/// none here.
+/// An account that is denied is denied with everyone in it. An account that is allowed is its root,
+/// and leaves the others to the account's identity policies.
 pub(crate) fn matches(
     mut named: Reader<'_>,
     effect: Effect,
     principal: &Principal,
-) -> Option<bool> {
+) -> Option<Match> {
+    let mut found_account = Match::No;
     while !named.is_empty() {
         let kind = named.byte()?;
         let text = named.bytes()?;
         let found = match kind {
             ANYONE => true,
-            ACCOUNT => {
-                same(&principal.account, text)
-                    && (effect == Effect::Deny || principal.arn.ends_with(":root"))
+            ACCOUNT if same(&principal.account, text) => {
+                found_account = Match::Account;
+                effect == Effect::Deny || principal.arn.ends_with(":root")
             }
+            ACCOUNT => false,
             ARN => same(&principal.arn, text),
             ROLE => same(&principal.arn, text) || is_session_of(text, principal),
             _ => return None,
         };
         if found {
-            return Some(true);
+            return Some(Match::Itself);
         }
     }
-    Some(false)
+    Some(found_account)
 }
 
 /// `NotPrincipal`: whether this principal is in the list, together with all that it

@@ -3,7 +3,7 @@
 use crate::condition::{self, Condition};
 use crate::limits;
 use crate::patterns::{self, Patterns};
-use crate::principal::{self, Named};
+use crate::principal::{self, Match, Named};
 use sekisho_policy::json::Cursor;
 use sekisho_policy::state::{Reader, Writer};
 use sekisho_policy::{ConfigurationError, Request};
@@ -13,6 +13,15 @@ use sekisho_policy::{ConfigurationError, Request};
 pub(crate) enum Effect {
     Deny = 0,
     Allow = 1,
+}
+
+/// What a document is attached to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A key, or the account: statements say whom they are about.
+    Resource,
+    /// A principal, whom every statement is about.
+    Principal,
 }
 
 /// The bit beside an effect in the state: `NotPrincipal`.
@@ -50,9 +59,18 @@ impl Statement {
         at: &Cursor<'_>,
         place: &str,
         variables: bool,
+        holder: Holder,
     ) -> Result<Self, ConfigurationError> {
         let mut elements = Elements::default();
+        if holder == Holder::Principal {
+            elements.principals = Some((false, vec![Named::Anyone]));
+        }
         for (element, value) in at.object()? {
+            if holder == Holder::Principal && matches!(element, "Principal" | "NotPrincipal") {
+                return Err(value.error(
+                    "an identity policy is about the principal that has it, and names none",
+                ));
+            }
             elements.read(element, &value, variables)?;
         }
         let missing = |element: &str| at.error([element, " is missing"].concat());
@@ -169,18 +187,23 @@ impl<'a> Encoded<'a> {
         })
     }
 
-    pub(crate) fn matches(&self, request: &Request) -> Option<bool> {
-        Some(
-            self.actions.match_action(&request.action)?
-                && self.match_principal(request)?
-                && self.resources.match_resource(self.effect, request)?
-                && condition::hold(self.conditions, self.effect, request)?,
-        )
+    pub(crate) fn matches(&self, request: &Request) -> Option<Match> {
+        if !self.actions.match_action(&request.action)? {
+            return Some(Match::No);
+        }
+        let principal = self.match_principal(request)?;
+        let matches = principal != Match::No
+            && self.resources.match_resource(self.effect, request)?
+            && condition::hold(self.conditions, self.effect, request)?;
+        Some(if matches { principal } else { Match::No })
     }
 
-    fn match_principal(&self, request: &Request) -> Option<bool> {
+    fn match_principal(&self, request: &Request) -> Option<Match> {
         match self.not_principal {
-            true => Some(!principal::is_excepted(self.principals, &request.principal)?),
+            true => match principal::is_excepted(self.principals, &request.principal)? {
+                true => Some(Match::No),
+                false => Some(Match::Itself),
+            },
             false => principal::matches(self.principals, self.effect, &request.principal),
         }
     }

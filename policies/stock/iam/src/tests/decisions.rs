@@ -56,3 +56,59 @@ fn the_default_key_policy_of_aws() {
     assert_eq!(ask(document, &request("kms:PutKeyPolicy", ROOT)), Decision::Allow);
     assert_eq!(ask(document, &request("kms:PutKeyPolicy", USER)), Decision::NoOpinion);
 }
+
+fn answer(document: &str, action: &str, principal: &str) -> sekisho_policy::Answer {
+    let state = Iam::configure(document.as_bytes()).unwrap();
+    Iam::evaluate(&state, &request(action, principal))
+}
+
+/// "Key policies in AWS KMS": a statement for the account lets identity policies allow, and no other
+/// statement does.
+#[test]
+fn an_allowed_account_leaves_the_rest_to_identity_policies() {
+    let account = |rest: &str| {
+        statement("Allow", &format!(r#"{rest}"Principal":{{"AWS":"{ROOT}"}},"Resource":"*""#))
+    };
+    let all = account(r#""Action":"kms:*","#);
+    let decrypt = account(r#""Action":"kms:Decrypt","#);
+    let named = statement(
+        "Allow",
+        &format!(r#""Principal":{{"AWS":"{USER}"}},"Action":"kms:Decrypt","Resource":"*""#),
+    );
+    let none = sekisho_policy::no_opinion();
+    let delegated = sekisho_policy::delegate_to_account();
+    let other = "arn:aws:iam::444455556666:user/eve";
+    for (document, action, principal, wanted) in [
+        (&all, "kms:Decrypt", USER, &delegated),
+        (&all, "kms:Decrypt", other, &none),
+        (&decrypt, "kms:Decrypt", USER, &delegated),
+        (&decrypt, "kms:Encrypt", USER, &none),
+        (&named, "kms:Encrypt", USER, &none),
+        (&named, "kms:Decrypt", ROOT, &none),
+    ] {
+        assert_eq!(&answer(document, action, principal), wanted, "{document} {action} {principal}");
+    }
+    assert_eq!(answer(&all, "kms:Decrypt", ROOT).decision, Decision::Allow);
+}
+
+#[test]
+fn an_identity_policy_is_about_whoever_has_it() {
+    let document = r#"{"IdentityPolicy":{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"},
+        {"Effect":"Deny","Action":"kms:Sign","Resource":"*"}]}}"#;
+    for (action, decision) in [
+        ("kms:Decrypt", Decision::Allow),
+        ("kms:Sign", Decision::Deny("explicit deny: Statement[1]".into())),
+        ("kms:Encrypt", Decision::NoOpinion),
+    ] {
+        assert_eq!(ask(document, &request(action, USER)), decision);
+    }
+    for element in ["Principal", "NotPrincipal"] {
+        let document = format!(
+            r#"{{"IdentityPolicy":{{"Statement":[{{"Effect":"Deny","{element}":"*",
+                "Action":"kms:Sign","Resource":"*"}}]}}}}"#
+        );
+        let refused = Iam::configure(document.as_bytes()).unwrap_err();
+        assert_eq!(refused.place, format!("IdentityPolicy.Statement[0].{element}"));
+    }
+}
