@@ -98,6 +98,7 @@ pub(crate) enum Event<'a> {
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
     PolicyModuleRefused,
+    NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
     },
@@ -191,6 +192,12 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::NoCompiler(error) => {
+            warn!(
+                ?error,
+                "no policy module can be registered: no process can be started to try one"
+            );
         }
         Event::DecisionTooLarge { bytes } => {
             error!(bytes, "a decision is too large to be recorded")

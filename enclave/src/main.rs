@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use sekisho_enclave::image::{self, Machine};
-use sekisho_enclave::{Options, start_log};
+use sekisho_enclave::{CompileHelper, Options, start_log};
 use sekisho_nsm::Nsm;
 use sekisho_wire::handover;
 use std::future::pending;
@@ -11,9 +11,13 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    // An init's arguments are its machine's command line, and count for nothing.
     let ended = match image::is_init() {
         true => run_in_image(),
-        false => run_as_process(Options::parse()),
+        false => match sekisho_enclave::play_compiler() {
+            Some(ended) => return ended,
+            None => run_as_process(Options::parse()),
+        },
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,7 +34,8 @@ type Ended = Result<(), Box<dyn std::error::Error>>;
 fn run_as_process(options: Options) -> Ended {
     let levels = std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into());
     start_log(options.log_format(), &levels)?;
-    let boot = options.boot(Arc::new(sekisho_nsm::Device::open()?));
+    let nsm = Arc::new(sekisho_nsm::Device::open()?);
+    let boot = options.boot(nsm, compile_helper());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -39,6 +44,11 @@ fn run_as_process(options: Options) -> Ended {
         };
         Ok(sekisho_enclave::run(boot, || {}, shutdown).await?)
     })
+}
+
+/// Not in a cage: the machine is one.
+fn compile_helper() -> Option<CompileHelper> {
+    CompileHelper::start_or_say(false)
 }
 
 /// Comes back only if the machine does not end.
@@ -64,7 +74,8 @@ fn serve_image(machine: &Machine) -> Ended {
         drop(listener);
         let log = image::start_sent_log(options.log_format(), "info", host)?;
         tokio::spawn(image::keep_time(nsm.clone()));
-        let ended = sekisho_enclave::run(options.boot(nsm), || {}, pending()).await;
+        let ended =
+            sekisho_enclave::run(options.boot(nsm, compile_helper()), || {}, pending()).await;
         log.end(ended.as_ref().err().map(|error| error as &dyn std::fmt::Display)).await;
         Ok(ended?)
     })

@@ -6,6 +6,7 @@ pub(crate) mod text;
 
 use crate::boot::Boot;
 use crate::bounds::Bounds;
+use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, UnsealProvider};
 use crate::log::LogFormat;
 use crate::quotas::{QuotaChange, Quotas};
@@ -166,7 +167,7 @@ impl Options {
     }
 
     /// A worker with them. None of them is a root key or an access key.
-    pub fn boot(self, nsm: Arc<dyn Nsm>) -> Boot {
+    pub fn boot(self, nsm: Arc<dyn Nsm>, compiler: Option<CompileHelper>) -> Boot {
         let configuration = self.configuration();
         let with_kms = matches!(configuration.unseal, UnsealProvider::AwsKms(_));
         Boot {
@@ -178,6 +179,7 @@ impl Options {
             listen: self.listen,
             store: self.store,
             bounds: Bounds::default(),
+            compiler,
         }
     }
 }
