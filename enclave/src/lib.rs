@@ -10,6 +10,8 @@ mod bounds;
 mod cage;
 mod compiler;
 mod configuration;
+pub mod image;
+mod options;
 mod peers;
 mod tls;
 mod unseal;
@@ -61,6 +63,8 @@ pub use configuration::{
 pub use credentials::BootCredential;
 pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use options::text::InvalidOption;
+pub use options::{Options, Unstartable};
 pub use peers::{
     InvalidMeasurement, InvalidPeers, InvalidStatement, Measurement, OperatorSignature, Peers,
     SignedStatement, UpgradeStatement,

@@ -11,4 +11,6 @@ pub(crate) mod opponent;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
+mod tenure_tests;
+#[cfg(test)]
 mod tests;
