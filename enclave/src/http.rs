@@ -8,6 +8,7 @@ use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
+use crate::unseal::{Ceremony, Refused};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -32,6 +33,8 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// A share in base64, with room for the rest, bytes.
+const MAX_UNSEAL: usize = 4 * 1024;
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -49,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) attester: Attester,
     /// None while sealed.
     pub(crate) service: Option<Service>,
+    /// While operators are waited for.
+    pub(crate) ceremony: Option<Arc<Ceremony>>,
     pub(crate) bounds: Bounds,
 }
 
@@ -208,14 +213,15 @@ async fn route(
                 Err(error) => refuse(&error),
             }
         }
+        (_, "/unseal" | "/unseal/init") => unseal(worker, request).await,
         (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key and \
-                           GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key, \
+                           GET /health, and while operators unseal it GET and POST /unseal.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
@@ -230,6 +236,36 @@ fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
             let message = "No first access key waits here: it has signed a request already, or the \
                            service began without an administrator's key in its boot configuration.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+/// What operators ask of a worker that waits for their shares.
+async fn unseal(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL).await;
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return refuse(&error),
+    };
+    let Some(ceremony) = &worker.ceremony else {
+        let message = match worker.service {
+            Some(_) => "This service is unsealed.",
+            None => "This worker is not unsealed by operators.",
+        };
+        return respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
+    };
+    let answer = match (&method, path.as_str()) {
+        (&Method::GET, "/unseal") => ceremony.status().await,
+        (&Method::POST, "/unseal") => ceremony.give(&body).await,
+        (&Method::POST, "/unseal/init") => ceremony.init(&body).await,
+        _ => Err(Refused::Malformed("GET /unseal, POST /unseal or POST /unseal/init")),
+    };
+    match answer {
+        Ok(answer) => respond(200, JSON, &answer),
+        Err(refused) => {
+            let body = json!({ "error": "UnsealRefused", "message": refused.to_string() });
+            respond(refused.status(), JSON, &body)
         }
     }
 }
@@ -260,19 +296,8 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
-    let (parts, mut body) = request.into_parts();
-    let body = match timeout(body_time, Limited::new(&mut body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            return Err(ApiError::RequestTooLarge { limit: MAX_BODY });
-        }
-        Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => {
-            let message = "The request body took too long to arrive.";
-            return Err(ApiError::Validation(message.into()));
-        }
-    };
+    let (parts, body) = request.into_parts();
+    let body = read_body(body, body_time, MAX_BODY).await?;
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -291,7 +316,22 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     }
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+    Ok(SignedRequest { operation, headers, body: body.to_vec() })
+}
+
+async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<Bytes, ApiError> {
+    match timeout(time, Limited::new(&mut body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            tokio::spawn(timeout(WASTE_TIME, waste(body)));
+            Err(ApiError::RequestTooLarge { limit })
+        }
+        Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
+        Err(_) => {
+            let message = "The request body took too long to arrive.";
+            Err(ApiError::Validation(message.into()))
+        }
+    }
 }
 
 /// Throws away what comes, up to a bound.

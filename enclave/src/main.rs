@@ -4,8 +4,8 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
-    UnsealProvider, start_log,
+    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, OperatorShares, QuotaChange,
+    Quotas, UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
 use sekisho_wire::egress::Destination;
@@ -59,6 +59,19 @@ struct Arguments {
         requires = "unseal_kms_key"
     )]
     unseal_kms_roots: Vec<Certificate>,
+    /// The public key of an operator who holds a share of the key that wraps the root key: P-384, PEM
+    /// without its first and last line and line breaks; repeatable, share 1 is the first one's
+    #[arg(
+        long = "unseal-holder",
+        value_name = "BASE64",
+        value_parser = auditor_key,
+        requires = "unseal_threshold",
+        conflicts_with = "unseal_kms_key"
+    )]
+    unseal_holders: Vec<AuditorKey>,
+    /// How many of these operators unseal the worker together: 2 to all of them
+    #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
+    unseal_threshold: Option<u8>,
     /// Where the host's egress listens
     #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
     egress: Address,
@@ -145,7 +158,13 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let kms = AwsKms { key, endpoint, roots: arguments.unseal_kms_roots };
             (UnsealProvider::AwsKms(kms), Some(arguments.egress))
         }
-        _ => (UnsealProvider::Nothing, None),
+        _ => match arguments.unseal_threshold {
+            Some(threshold) => {
+                let shares = OperatorShares { holders: arguments.unseal_holders, threshold };
+                (UnsealProvider::OperatorShares(shares), None)
+            }
+            None => (UnsealProvider::Nothing, None),
+        },
     };
     let configuration = BootConfiguration {
         region: home,
