@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_attestation::{PcrValue, Pcrs};
 use sekisho_devkit::Forgery;
+use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::measurement::parse_pcr;
@@ -23,6 +24,13 @@ Examples:
       --query CiphertextForRecipient --output text | base64 -d > answer.ber
     openssl cms -decrypt -inform DER -in answer.ber -inkey private.pem
 
+  A request for measured code alone, with a document that was made for its body:
+    sekisho dev-document --body body.json --pcr 0=$PCR0 --out document.bin
+    curl --aws-sigv4 aws:amz:us-east-1:kms --user $KEY_ID:$SECRET --cacert $AWS_CA_BUNDLE \
+      -H 'X-Amz-Target: TrentService.Sign' -H 'Content-Type: application/x-amz-json-1.1' \
+      -H \"X-Sekisho-Attestation: $(base64 -w0 document.bin)\" \
+      --data-binary @body.json $AWS_ENDPOINT_URL_KMS
+
   A document that must be refused:
     sekisho dev-document --public-key public.pem --forge signature --out forged.bin";
 
@@ -38,13 +46,17 @@ pub(crate) struct Arguments {
     data_dir: Option<PathBuf>,
 
     /// The caller's RSA public key: SubjectPublicKeyInfo in PEM or DER.
-    #[arg(long, value_name = "FILE")]
-    public_key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["body", "nonce"])]
+    public_key: Option<PathBuf>,
 
     /// A register's value, 96 hexadecimal digits; repeatable. PCR0 to 2 have some value if not
     /// given.
     #[arg(long = "pcr", value_name = "N=HEX", value_parser = parse_pcr)]
     pcrs: Vec<(u8, PcrValue)>,
+
+    /// For the header X-Sekisho-Attestation of a request with this body: the nonce is its SHA-256.
+    #[arg(long, value_name = "FILE", conflicts_with = "nonce")]
+    body: Option<PathBuf>,
 
     /// The document's nonce.
     #[arg(long, value_name = "HEX", value_parser = parse_hex)]
@@ -107,17 +119,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Failure::failed(format_args!("{}: {error}", path.display()))
     };
     let development = Development::read(&pki).map_err(|error| in_file(&pki, &error))?;
-    let public_key =
-        std::fs::read(&arguments.public_key).map_err(|e| in_file(&arguments.public_key, &e))?;
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| in_file(path, &error));
+    let public_key = arguments.public_key.as_ref().map(read).transpose()?;
+    let body = arguments.body.as_ref().map(read).transpose()?;
     let pcrs = match arguments.pcrs.as_slice() {
         [] => None,
         some => Some(Pcrs::new(some.iter().copied()).map_err(Failure::usage)?),
     };
     let document = development.caller_document(&Caller {
-        public_key: spki(public_key)?,
+        public_key: public_key.map(spki).transpose()?,
         pcrs,
         user_data: arguments.user_data,
-        nonce: arguments.nonce,
+        nonce: body.map(|body| Sha256::digest(body).to_vec()).or(arguments.nonce),
         debug: arguments.debug,
         age: Age(arguments.age),
         forgery: arguments.forge.map(Into::into),

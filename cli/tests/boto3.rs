@@ -149,6 +149,11 @@ fn an_attested_caller_gets_what_only_its_key_opens() {
 }
 
 #[test]
+fn any_operation_may_come_with_a_document_for_its_body() {
+    script("attested_requests.py");
+}
+
+#[test]
 fn keys_are_of_a_region_and_multi_region_keys_of_several() {
     let (data, state) = (folder(), folder());
     let state = state.path().join("state.json");

@@ -77,6 +77,9 @@ pub struct AuditedAttestation {
     pub module_id: String,
     /// Registers that are not all zero: index, lower-case hex.
     pub pcrs: Vec<(u8, String)>,
+    /// Whether it was made for just this request: it came as `X-Sekisho-Attestation`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub for_request: bool,
 }
 
 /// A policy's word.

@@ -19,7 +19,7 @@ use crate::keys::grants::Grant;
 use crate::keys::id::KeyId;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
-use crate::recipient::VerifiedRecipient;
+use crate::recipient::Papers;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -37,7 +37,7 @@ pub(crate) struct Permit {
     operation: Operation,
     caller: Arc<Caller>,
     keys: Keys,
-    recipient: Option<VerifiedRecipient>,
+    papers: Option<Papers>,
     /// Milliseconds since 1970.
     time: u64,
 }
@@ -79,7 +79,7 @@ pub(crate) struct Case<'a> {
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) caller: &'a Arc<Caller>,
     pub(crate) keys: Keys,
-    pub(crate) recipient: Option<VerifiedRecipient>,
+    pub(crate) papers: Option<Papers>,
     /// Milliseconds since 1970.
     pub(crate) time: u64,
 }
@@ -147,12 +147,12 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
             break;
         }
     }
-    let Case { caller, keys, recipient, time, operation, .. } = case;
+    let Case { caller, keys, papers, time, operation, .. } = case;
     let caller = caller.clone();
     match decided {
         Ok(ground) => {
             let decision = ground.audited();
-            let permit = Permit { ground, operation, caller, keys, recipient, time };
+            let permit = Permit { ground, operation, caller, keys, papers, time };
             Decided { permit: Ok(permit), decision, reason: None }
         }
         Err(Refused { action, resource, decision, reason }) => {
@@ -294,7 +294,7 @@ impl Permit {
         secret: &[u8],
         answer: &mut Value,
     ) -> Result<(), ApiError> {
-        let (member, released) = match &self.recipient {
+        let (member, released) = match self.papers.as_ref().and_then(Papers::recipient) {
             Some(recipient) => ("CiphertextForRecipient", recipient.envelop(secret)?),
             None => (member, BASE64.encode(secret)),
         };
@@ -330,7 +330,7 @@ impl Permit {
                 key: Some(policy_key(arn, key, aliases)),
                 encryption_context: Vec::new(),
                 parameters: Vec::new(),
-                attestation: self.recipient.as_ref().map(VerifiedRecipient::to_policy),
+                attestation: self.papers.as_ref().map(|papers| papers.attestation().to_policy()),
                 grants: Vec::new(),
                 time: self.time,
                 source_ip: None,

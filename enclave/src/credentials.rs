@@ -1,6 +1,6 @@
 //! Who is asking: the access keys of the start, those of the journal's principals, and sessions.
 
-use crate::api::{ApiError, Operation};
+use crate::api::{ATTESTATION_HEADER, ApiError, Operation, RequestDocument};
 use crate::keys::arn::Place;
 use crate::pipeline::milliseconds;
 use crate::principals::SecretAccessKey;
@@ -79,6 +79,8 @@ pub(crate) struct Authenticated {
     region: String,
     caller: Arc<Caller>,
     body: Zeroizing<Vec<u8>>,
+    /// The values of `X-Sekisho-Attestation`, which were signed.
+    attestation: Vec<String>,
 }
 
 impl Authenticated {
@@ -98,6 +100,11 @@ impl Authenticated {
 
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The document that was made for this request, not verified.
+    pub(crate) fn document(&self) -> Result<Option<RequestDocument>, ApiError> {
+        RequestDocument::read(&self.attestation, &self.body)
     }
 }
 
@@ -164,9 +171,11 @@ impl Credentials {
             }
         };
         let caller = Arc::new(Caller { arn, tags, access_key_id, session });
-        let SignedRequest { operation, body, .. } = request;
+        let SignedRequest { operation, body, headers } = request;
         let body = Zeroizing::new(body);
-        Ok(Authenticated { _verified: verified, operation, region, caller, body })
+        let documents = headers.into_iter().filter(|(name, _)| name == ATTESTATION_HEADER);
+        let attestation = documents.map(|(_, value)| value).collect();
+        Ok(Authenticated { _verified: verified, operation, region, caller, body, attestation })
     }
 
     /// The access key with this id, if it signs at `now`.

@@ -5,7 +5,7 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{ApiError, Facts, Operation, Response, Subject, new_request_id};
+use crate::api::{ApiError, Facts, Operation, RequestDocument, Response, Subject, new_request_id};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
@@ -100,7 +100,8 @@ async fn decide_and_perform(
     let operation = authenticated.operation();
     let action = Action::parse(operation, authenticated.body())?;
     let facts = action.facts();
-    let permit = permit(service, authenticated, &facts, entry).await?;
+    let document = authenticated.document()?;
+    let permit = permit(service, authenticated, &facts, document, entry).await?;
     let dry_run = facts.options.is_some_and(|options| options.dry_run);
     let keys = if operation.uses_keys() { permit.key_ids() } else { Vec::new() };
     let result = operations::perform(service, action, permit, dry_run).await;
@@ -119,6 +120,7 @@ async fn permit(
     service: &Service,
     authenticated: &Authenticated,
     facts: &Facts<'_>,
+    document: Option<RequestDocument>,
     entry: &mut AuditEntry,
 ) -> Result<Permit, ApiError> {
     if let Some(context) = facts.encryption_context {
@@ -143,13 +145,11 @@ async fn permit(
         return Err(ApiError::Throttling);
     }
     let now = Timestamp::from_millis(time);
-    let recipient = match facts.recipient {
-        Some(claimed) => Some(service.recipients.verify(claimed, caller.arn(), now).await?),
-        None => None,
-    };
-    entry.attestation = recipient.as_ref().map(|recipient| recipient.to_audit());
+    let (verifier, principal) = (&service.recipients, caller.arn());
+    let papers = verifier.verify(operation, facts.recipient, document, principal, now).await?;
+    entry.attestation = papers.as_ref().map(|papers| papers.attestation().to_audit());
 
-    let case = Case { operation, facts, caller, keys, recipient, time };
+    let case = Case { operation, facts, caller, keys, papers, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;

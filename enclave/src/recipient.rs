@@ -1,7 +1,10 @@
-//! The attested recipient of a secret: whom an answer is encrypted to.
+//! The attested caller, and the recipient of a secret: whom an answer is encrypted to.
 
-use crate::api::{ApiError, KeyEncryptionAlgorithm, Recipient};
-use crate::audit::AuditedAttestation;
+mod attestation;
+
+pub(crate) use attestation::{Papers, VerifiedAttestation};
+
+use crate::api::{ApiError, KeyEncryptionAlgorithm, Operation, Recipient, RequestDocument};
 use crate::cms::OaepKey;
 use crate::hpke::HpkeKey;
 use crate::threads::Threads;
@@ -10,9 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_attestation::backend::AwsLc;
 use sekisho_attestation::{
-    Expectation, Kind, Rejection, Timestamp, TrustAnchors, VerifiedDocument, Verifier,
+    Expectation, Rejection, Timestamp, TrustAnchors, VerifiedDocument, Verifier,
 };
-use sekisho_policy_engine::{Attestation, AttestationKind, Pcr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,9 +47,8 @@ struct Shared {
 
 /// A verified document with a usable key. Only [`RecipientVerifier::verify`] makes one.
 pub(crate) struct VerifiedRecipient {
-    document: VerifiedDocument,
+    attestation: VerifiedAttestation,
     key: RecipientKey,
-    age: Duration,
 }
 
 /// The document's public key, of the kind that the algorithm asked for needs.
@@ -71,14 +72,6 @@ impl RecipientKey {
             ApiError::Validation(format!("{error}, as {} needs it.", algorithm.name()))
         })
     }
-
-    /// SHA-256 of the DER SubjectPublicKeyInfo.
-    fn identifier(&self) -> &[u8; 32] {
-        match self {
-            Self::Oaep(key) => &key.identifier,
-            Self::Hpke(key) => &key.identifier,
-        }
-    }
 }
 
 impl RecipientVerifier {
@@ -90,50 +83,152 @@ impl RecipientVerifier {
         }
     }
 
-    /// Any measurement passes here: which code may have the secret is the policy's to say.
+    /// Verifies what a request for `operation` brought: the member `Recipient`, the header
+    /// `X-Sekisho-Attestation`, both, or nothing. Any measurement passes here: which code may do what
+    /// is the policy's to say.
     pub(crate) async fn verify(
         &self,
-        recipient: &Recipient,
+        operation: Operation,
+        recipient: Option<&Recipient>,
+        request: Option<RequestDocument>,
         principal: &str,
         now: Timestamp,
-    ) -> Result<VerifiedRecipient, ApiError> {
-        let (shared, algorithm) = (self.shared.clone(), recipient.algorithm);
-        let (document, principal) = (recipient.document.clone(), principal.to_owned());
-        let verify = move || shared.verify(&document, algorithm, &principal, now);
-        self.threads.run(verify).await?
+    ) -> Result<Option<Papers>, ApiError> {
+        let Some(way) = Way::of(operation, recipient, request)? else { return Ok(None) };
+        let (shared, principal) = (self.shared.clone(), principal.to_owned());
+        let verify = move || shared.verify(&way, &principal, now);
+        self.threads.run(verify).await?.map(Some)
+    }
+}
+
+/// How documents came.
+enum Way {
+    Recipient { algorithm: KeyEncryptionAlgorithm, document: Vec<u8> },
+    Request(RequestDocument),
+    Both { algorithm: KeyEncryptionAlgorithm, document: Vec<u8>, request: RequestDocument },
+}
+
+impl Way {
+    fn of(
+        operation: Operation,
+        recipient: Option<&Recipient>,
+        request: Option<RequestDocument>,
+    ) -> Result<Option<Self>, ApiError> {
+        Ok(match (recipient, request) {
+            (None, None) => None,
+            (Some(Recipient { algorithm, document }), None) => {
+                Some(Self::Recipient { algorithm: *algorithm, document: document.clone() })
+            }
+            (Some(Recipient { algorithm, document }), Some(request)) => {
+                let (algorithm, document) = (*algorithm, document.clone());
+                Some(Self::Both { algorithm, document, request })
+            }
+            // The policy would take the caller for attested, and the secret would leave unencrypted.
+            (None, Some(_)) if operation.takes_recipient() => {
+                return Err(ApiError::Validation(format!(
+                    "{} takes an attestation document as Recipient, to which its answer is \
+                     encrypted; the header X-Sekisho-Attestation may come beside that, and not alone.",
+                    operation.name()
+                )));
+            }
+            (None, Some(request)) => Some(Self::Request(request)),
+        })
     }
 }
 
 impl Shared {
-    fn verify(
+    fn verify(&self, way: &Way, principal: &str, now: Timestamp) -> Result<Papers, ApiError> {
+        let by_request = |request: &RequestDocument| -> Result<VerifiedAttestation, ApiError> {
+            let expectation = expectation().nonce(request.nonce);
+            let document = self.document(&request.document, &expectation, principal, now);
+            let document = document.map_err(Unverified::in_header)?;
+            Ok(VerifiedAttestation::new(document, now, true))
+        };
+        match way {
+            Way::Recipient { algorithm, document } => {
+                self.recipient(document, *algorithm, principal, now).map(Papers::Recipient)
+            }
+            Way::Request(request) => by_request(request).map(Papers::Request),
+            Way::Both { algorithm, document, request } => {
+                let attestation = by_request(request)?;
+                let recipient = self.recipient(document, *algorithm, principal, now)?;
+                if !attestation.is_of_same_enclave(&recipient.attestation) {
+                    return Err(ApiError::Validation(
+                        "The documents in Recipient and in X-Sekisho-Attestation differ in module id, \
+                         registers or public key: both must come from the caller."
+                            .into(),
+                    ));
+                }
+                Ok(Papers::Recipient(VerifiedRecipient { attestation, key: recipient.key }))
+            }
+        }
+    }
+
+    fn recipient(
         &self,
         document: &[u8],
         algorithm: KeyEncryptionAlgorithm,
         principal: &str,
         now: Timestamp,
     ) -> Result<VerifiedRecipient, ApiError> {
-        let checks = self.verifier.signature_checks(document, now).map_err(refused)?;
-        if checks > 1 {
-            let extra = u32::try_from(checks.saturating_sub(1)).unwrap_or(u32::MAX);
-            let taken = self.uncached.take(principal, extra, now.as_millis());
-            taken.map_err(|_: Exhausted| ApiError::Throttling)?;
-        }
-        let expectation = Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW);
-        let document = self.verifier.verify(document, now, &expectation).map_err(refused)?;
+        let document = self.document(document, &expectation(), principal, now);
+        let document = document.map_err(Unverified::in_recipient)?;
         let key = document.public_key().ok_or_else(|| {
             ApiError::Validation("The attestation document has no public key.".into())
         })?;
         let key = RecipientKey::from_spki(algorithm, key)?;
-        let age = now.since(document.timestamp());
-        Ok(VerifiedRecipient { document, key, age })
+        Ok(VerifiedRecipient { attestation: VerifiedAttestation::new(document, now, false), key })
+    }
+
+    fn document(
+        &self,
+        document: &[u8],
+        expectation: &Expectation,
+        principal: &str,
+        now: Timestamp,
+    ) -> Result<VerifiedDocument, Unverified> {
+        let checks = self.verifier.signature_checks(document, now).map_err(Unverified::Rejected)?;
+        if checks > 1 {
+            let extra = u32::try_from(checks.saturating_sub(1)).unwrap_or(u32::MAX);
+            let taken = self.uncached.take(principal, extra, now.as_millis());
+            taken.map_err(|_: Exhausted| Unverified::Throttled)?;
+        }
+        self.verifier.verify(document, now, expectation).map_err(Unverified::Rejected)
     }
 }
 
-fn refused(rejection: Rejection) -> ApiError {
-    ApiError::Validation(format!(
-        "The attestation document was refused ({}): {rejection}",
-        rejection.rule()
-    ))
+/// Why a document does not count.
+enum Unverified {
+    Rejected(Rejection),
+    Throttled,
+}
+
+impl Unverified {
+    fn in_recipient(self) -> ApiError {
+        self.told("", "")
+    }
+
+    fn in_header(self) -> ApiError {
+        let hint = match self {
+            Self::Rejected(Rejection::Nonce) => ": it has to be the SHA-256 of this request's body",
+            _ => "",
+        };
+        self.told("X-Sekisho-Attestation: ", hint)
+    }
+
+    fn told(self, place: &str, hint: &str) -> ApiError {
+        match self {
+            Self::Throttled => ApiError::Throttling,
+            Self::Rejected(rejection) => ApiError::Validation(format!(
+                "{place}The attestation document was refused ({}): {rejection}{hint}",
+                rejection.rule()
+            )),
+        }
+    }
+}
+
+fn expectation() -> Expectation {
+    Expectation::any_measurement().max_age(MAX_AGE).max_skew(MAX_SKEW)
 }
 
 impl VerifiedRecipient {
@@ -145,39 +240,7 @@ impl VerifiedRecipient {
         };
         Ok(BASE64.encode(sealed))
     }
-
-    /// What a policy sees.
-    pub(crate) fn to_policy(&self) -> Attestation {
-        let document = &self.document;
-        Attestation {
-            kind: match document.kind() {
-                Kind::Enclave => AttestationKind::Enclave,
-                Kind::NitroTpm => AttestationKind::NitroTpm,
-            },
-            module_id: document.module_id().to_owned(),
-            timestamp: document.timestamp().as_millis(),
-            age: u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX),
-            pcrs: self
-                .pcrs()
-                .map(|(index, value)| Pcr { index, value: hex::encode(value) })
-                .collect(),
-            user_data: document.user_data().map(<[u8]>::to_vec),
-            nonce: document.nonce().map(<[u8]>::to_vec),
-            nonce_fresh: false,
-            public_key_sha256: Some(hex::encode(self.key.identifier())),
-        }
-    }
-
-    /// What the audit log keeps.
-    pub(crate) fn to_audit(&self) -> AuditedAttestation {
-        let used = self.pcrs().filter(|(_, value)| value.iter().any(|byte| *byte != 0));
-        AuditedAttestation {
-            module_id: self.document.module_id().to_owned(),
-            pcrs: used.map(|(index, value)| (index, hex::encode(value))).collect(),
-        }
-    }
-
-    fn pcrs(&self) -> impl Iterator<Item = (u8, &[u8; 48])> {
-        self.document.pcrs().iter().map(|(index, value)| (index.get(), value.as_bytes()))
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 pub(crate) mod sign;
 
-use crate::api::{ApiError, Operation};
+use crate::api::{ATTESTATION_HEADER, ApiError, Operation};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -189,9 +189,9 @@ impl<'a> Authorization<'a> {
         body: &[u8],
     ) -> Result<String, ApiError> {
         // What decides the meaning of the request must be signed.
-        let has_token = headers.iter().any(|(name, _)| name == SESSION_TOKEN);
-        let token = has_token.then_some(SESSION_TOKEN);
-        for name in ["host", "x-amz-date", "x-amz-target"].into_iter().chain(token) {
+        let is_there = |wanted: &&str| headers.iter().any(|(name, _)| name == wanted);
+        let optional = [SESSION_TOKEN, ATTESTATION_HEADER].into_iter().filter(is_there);
+        for name in ["host", "x-amz-date", "x-amz-target"].into_iter().chain(optional) {
             if !self.signed_headers.contains(&name) {
                 return Err(ApiError::InvalidSignature(format!(
                     "'{name}' must be a 'SignedHeader' in the AWS Authorization."

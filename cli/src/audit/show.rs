@@ -110,6 +110,8 @@ pub(super) struct Decision<'a> {
 struct Attestation<'a> {
     module_id: &'a str,
     pcrs: BTreeMap<u8, &'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    for_request: bool,
 }
 
 impl<'a> Decision<'a> {
@@ -129,6 +131,7 @@ impl<'a> Decision<'a> {
             attestation: entry.attestation.as_ref().map(|attestation| Attestation {
                 module_id: &attestation.module_id,
                 pcrs: attestation.pcrs.iter().map(|(n, value)| (*n, value.as_str())).collect(),
+                for_request: attestation.for_request,
             }),
             decision: entry.decision.as_ref(),
             error: entry.error.as_deref(),

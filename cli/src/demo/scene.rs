@@ -183,7 +183,7 @@ impl Scene {
     /// The application's enclave: measured as the policy wants it.
     pub(crate) fn caller(&self) -> Caller {
         Caller {
-            public_key: self.enclave.public_key_der().to_vec(),
+            public_key: Some(self.enclave.public_key_der().to_vec()),
             pcrs: one_register(self.measured),
             ..Caller::default()
         }

@@ -69,6 +69,8 @@ struct Recorded {
 struct RecordedAttestation {
     module_id: String,
     pcrs: BTreeMap<String, String>,
+    #[serde(default, rename(serialize = "nonce_fresh"))]
+    for_request: bool,
 }
 
 #[derive(Deserialize)]

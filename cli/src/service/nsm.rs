@@ -74,7 +74,7 @@ impl Development {
         let options = Options { debug: caller.debug, ..Options::default() };
         let nsm = EmulatedNsm::new(self.0.clone(), &caller.measurements(), options);
         let request = AttestationRequest {
-            public_key: Some(caller.public_key.clone()),
+            public_key: caller.public_key.clone(),
             user_data: caller.user_data.clone(),
             nonce: caller.nonce.clone(),
         };
@@ -94,7 +94,7 @@ impl Development {
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
     /// DER SubjectPublicKeyInfo.
-    pub(crate) public_key: Vec<u8>,
+    pub(crate) public_key: Option<Vec<u8>>,
     /// Registers that differ from those of [`CALLER`].
     pub(crate) pcrs: Option<Pcrs>,
     pub(crate) user_data: Option<Vec<u8>>,

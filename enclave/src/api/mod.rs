@@ -6,12 +6,14 @@ mod facts;
 mod fields;
 mod operation;
 mod recipient;
+mod request_document;
 
 pub(crate) use error::ApiError;
 pub(crate) use facts::{AccountResource, Facts, Options, Second, Subject};
 pub(crate) use fields::{Fields, Form, GRANT_TOKEN, Pattern, Text};
 pub(crate) use operation::{NeededState, Operation, for_each_operation};
 pub(crate) use recipient::{KeyEncryptionAlgorithm, Recipient};
+pub(crate) use request_document::{ATTESTATION_HEADER, RequestDocument};
 
 use crate::secret::fill_random;
 use serde_json::{Value, json};

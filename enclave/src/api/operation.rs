@@ -150,6 +150,20 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Whether it takes a `Recipient`: its answer is encrypted to whoever is attested.
+    pub(crate) fn takes_recipient(self) -> bool {
+        matches!(
+            self,
+            Self::Decrypt
+                | Self::DeriveSharedSecret
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyPair
+                | Self::GenerateRandom
+        )
+    }
+}
+
 /// A row of AWS's table of key states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NeededState {

@@ -6,7 +6,6 @@ use crate::credentials::Caller;
 use crate::keys::Key;
 use crate::keys::grants::Grant;
 use crate::keys::multi_region::MultiRegion;
-use crate::recipient::VerifiedRecipient;
 use crate::service::Service;
 use sekisho_policy_engine::{Pair, Principal, Request};
 
@@ -38,7 +37,7 @@ pub(super) fn request(
             question.key_id,
             key.and_then(|held| held.key.multi_region.as_ref()),
         ),
-        attestation: case.recipient.as_ref().map(VerifiedRecipient::to_policy),
+        attestation: case.papers.as_ref().map(|papers| papers.attestation().to_policy()),
         grants: grants.iter().map(covering).collect(),
         time: case.time,
         source_ip: None,

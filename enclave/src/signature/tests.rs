@@ -83,12 +83,14 @@ fn a_header_that_decides_the_meaning_must_be_signed() {
 }
 
 #[test]
-fn a_session_token_must_be_signed_too() {
-    let mut with_token = request();
-    with_token.headers.push((SESSION_TOKEN.into(), "AAAA".into()));
-    let (code, message) = refused(with_token);
-    assert_eq!(code, "InvalidSignatureException");
-    assert!(message.contains("'x-amz-security-token' must be"), "{message}");
+fn a_session_token_and_a_document_must_be_signed_too() {
+    for name in ["x-amz-security-token", "x-sekisho-attestation"] {
+        let mut with_header = request();
+        with_header.headers.push((name.into(), "AAAA".into()));
+        let (code, message) = refused(with_header);
+        assert_eq!(code, "InvalidSignatureException");
+        assert!(message.contains(&format!("'{name}' must be")), "{message}");
+    }
 }
 
 #[test]
