@@ -22,9 +22,12 @@ use tokio::signal::unix::{SignalKind, signal};
                   With a root key that AWS KMS unwraps for this worker's measurement alone:\n  \
                   sekisho-enclave ... --unseal-kms-key arn:aws:kms:eu-central-1:111122223333:key/... \\\n    \
                   --unseal-kms-endpoint kms.eu-central-1.amazonaws.com:443 --unseal-kms-root MIIDQTCC...\n\n\
-                  It needs /dev/nsm. Until it is unsealed, and for good without --unseal-kms-key, the \
-                  worker answers only GET /health and GET /attestation. docs/unsealing.md has the \
-                  key's policy and the options of the host. To try the service on a laptop: sekisho \
+                  With a root key that two of three operators unwrap together:\n  \
+                  sekisho-enclave ... --unseal-holder MHYwEAYH... --unseal-holder MHYwEAYH... \\\n    \
+                  --unseal-holder MHYwEAYH... --unseal-threshold 2\n\n\
+                  It needs /dev/nsm. Until it is unsealed, and for good without one of the two, the \
+                  worker answers only GET /health and GET /attestation, and what operators ask. \
+                  docs/unsealing.md has the key's policy and the options of the host. To try the service on a laptop: sekisho \
                   dev"
 )]
 struct Arguments {
