@@ -25,9 +25,11 @@ Examples:
     sekisho unseal --endpoint https://kms.example:8443 --pcr 0=3f0a… --status
 
   A ceremony on a laptop, of two of three:
-    for name in alice bob carol; do sekisho principal keygen --out $name.pem > $name-public.pem; done
-    sekisho dev --data-dir ceremony --unseal-holder alice-public.pem --unseal-holder bob-public.pem \\
-      --unseal-holder carol-public.pem --unseal-threshold 2
+    for name in alice bob carol; do
+      sekisho principal keygen --out $name.pem > $name-public.pem
+    done
+    sekisho dev --data-dir ceremony --unseal-threshold 2 --unseal-holder alice-public.pem \\
+      --unseal-holder bob-public.pem --unseal-holder carol-public.pem
     sekisho init --endpoint https://127.0.0.1:8443 --root ceremony/development-root.pem \\
       --any-measurement --shares 3 --threshold 2 --out shares
     sekisho unseal --endpoint https://127.0.0.1:8443 --root ceremony/development-root.pem \\
