@@ -35,6 +35,10 @@ use tokio_rustls::server::TlsStream;
 const MAX_BODY: usize = 512 * 1024;
 /// A share in base64, with room for the rest, bytes.
 const MAX_UNSEAL: usize = 4 * 1024;
+/// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
+const MAX_COMPONENT_BODY: usize = 2688 * 1024;
+/// Such bodies at the same time, from whoever has not shown yet who it is.
+static COMPONENT_BODIES: Semaphore = Semaphore::const_new(4);
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -243,7 +247,7 @@ fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
 /// What operators ask of a worker that waits for their shares.
 async fn unseal(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL).await;
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL, None).await;
     let body = match body {
         Ok(body) => body,
         Err(error) => return refuse(&error),
@@ -297,7 +301,14 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(body, body_time, MAX_BODY).await?;
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = Operation::from_target(target.unwrap_or_default());
+    let body = match operation {
+        Ok(Operation::RegisterPolicyModule) => {
+            read_body(body, body_time, MAX_COMPONENT_BODY, Some(&COMPONENT_BODIES)).await?
+        }
+        _ => read_body(body, body_time, MAX_BODY, None).await?,
+    };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
         let value = value.to_str().map_err(|_| {
@@ -314,13 +325,24 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
-    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_vec() })
+    Ok(SignedRequest { operation: operation?, headers, body: body.to_vec() })
 }
 
-async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<Bytes, ApiError> {
-    match timeout(time, Limited::new(&mut body, limit).collect()).await {
+/// Takes a body of at most `limit` bytes in; where `places` are, one of them first.
+async fn read_body(
+    mut body: Incoming,
+    time: Duration,
+    limit: usize,
+    places: Option<&Semaphore>,
+) -> Result<Bytes, ApiError> {
+    let collect = async {
+        let _place = match places {
+            Some(places) => Some(places.acquire().await),
+            None => None,
+        };
+        Limited::new(&mut body, limit).collect().await
+    };
+    match timeout(time, collect).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tokio::spawn(timeout(WASTE_TIME, waste(body)));

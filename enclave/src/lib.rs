@@ -8,7 +8,10 @@ mod log;
 mod boot;
 mod bounds;
 mod cage;
+mod compiler;
 mod configuration;
+pub mod image;
+mod options;
 mod tls;
 mod unseal;
 
@@ -51,6 +54,7 @@ pub use audit::{
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
+pub use compiler::{CompileHelper, NotCompiled, play_compiler};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
     is_region,
@@ -58,6 +62,8 @@ pub use configuration::{
 pub use credentials::BootCredential;
 pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use options::text::InvalidOption;
+pub use options::{Options, Unstartable};
 pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 ///
 /// A key's policy is a WebAssembly component that sees the request, the caller and the caller's
 /// verified attestation, and answers: allow, deny, or no opinion. These commands run it in the
-/// sandbox that the service uses, with the service's limits; only `install` and `list` ask a service.
+/// sandbox that the service uses, with the service's limits; only `install`, `list` and `delete` ask a service.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     New(new::Arguments),
@@ -27,6 +27,7 @@ pub(crate) enum Command {
     Simulate(simulate::Arguments),
     Install(install::Arguments),
     List(install::ListArguments),
+    Delete(install::DeleteArguments),
 }
 
 /// Runs one of them.
@@ -40,5 +41,6 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Install(arguments) => install::run(&arguments).await,
         Command::List(arguments) => install::list(&arguments).await,
+        Command::Delete(arguments) => install::delete(&arguments).await,
     }
 }

@@ -71,6 +71,7 @@ macro_rules! for_each_operation {
                 CreatePrincipal: Any,
                 CreateSession: Any,
                 DeleteAccessKey: Any,
+                DeletePolicyModule: Any,
                 DeletePrincipal: Any,
                 ListAccessKeys: Any,
                 ListPolicyModules: Any,

@@ -84,6 +84,7 @@ impl Ceremony {
             listen: Address::Unix { path: self.folder.path().join("worker.sock") },
             store: Opponent::address(self.folder.path()),
             bounds: bounds(),
+            compiler: None,
         };
         let worker = Worker::start(boot, self.log.clone()).await;
         self.worker = Some(worker.expect("it serves, sealed"));
