@@ -25,7 +25,7 @@ use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError, Opening};
 use crate::storage::tenure::Tenure;
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
-use crate::unseal::{Unsealed, Unsealer};
+use crate::unseal::{Ceremony, Unsealed, Unsealer, say_registers};
 use crate::upkeep;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
@@ -34,7 +34,7 @@ use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -101,52 +101,40 @@ pub async fn run(
         let (store, compiler) = (store.clone(), compiler.clone());
         unseal(&configuration, unsealed, credentials, store, bounds.snapshots, compiler, now)
     };
-    let mut shutdown = pin!(shutdown);
+    let shutdown = pin!(shutdown);
     let pauses = bounds.unsealing;
     let unsealer = match (&configuration.unseal, egress) {
         (UnsealProvider::AwsKms(kms), Some(egress)) => {
-            let account = &configuration.account;
+            let (account, nsm) = (&configuration.account, nsm.clone());
             let unsealer = Unsealer::new(kms, account, egress, store.clone(), nsm, pauses);
             Some(unsealer.map_err(InvalidConfiguration::from)?)
         }
         (UnsealProvider::Peer(peer), Some(egress)) => {
-            let (store, configuration) = (store.clone(), &configuration);
+            let (store, nsm, configuration) = (store.clone(), nsm.clone(), &configuration);
             Some(Unsealer::of_peer(peer, configuration, statements, egress, store, nsm, pauses)?)
         }
         _ => None,
     };
     match (&configuration.unseal, root_key, unsealer) {
         (UnsealProvider::AwsKms(_) | UnsealProvider::Peer(_), None, Some(unsealer)) => {
-            let sealed = front.sealed(now)?;
+            let sealed = front.sealed(None, now)?;
             let listener = accept_on(&listen).await?;
             log(Event::Waiting);
             unsealer.say_registers()?;
             ready();
-            let mut opened = None;
-            let until_opened = async {
-                let opening = async {
-                    let unsealed = unsealer.root_key().await;
-                    log(Event::Unsealed);
-                    opening(unsealed).await
-                };
-                tokio::select! {
-                    () = shutdown.as_mut() => {}
-                    unsealed = opening => opened = Some(unsealed),
-                }
-            };
-            let draining = sealed.serve(&listener, until_opened).await;
-            match opened {
-                None => draining.finish().await,
-                Some(unsealed) => {
-                    // Who asked while it was sealed connects again.
-                    tokio::spawn(draining.finish());
-                    let (authority, journal, service) = unsealed?;
-                    let now = OffsetDateTime::now_utc();
-                    let front = front.open(authority, journal, service, now)?;
-                    log(Event::Serving);
-                    front.serve_to_the_end(&listener, shutdown).await;
-                }
-            }
+            let root = unsealer.root_key();
+            front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
+        }
+        (UnsealProvider::OperatorShares(shares), None, _) => {
+            let ceremony = Ceremony::new(shares, &configuration.account, store.clone());
+            let ceremony = Arc::new(ceremony.map_err(InvalidConfiguration::from)?);
+            let sealed = front.sealed(Some(ceremony.clone()), now)?;
+            let listener = accept_on(&listen).await?;
+            log(Event::WaitingForShares);
+            say_registers(nsm.as_ref())?;
+            ready();
+            let root = async { Unsealed { root: ceremony.root_key().await, reached: None } };
+            front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
             let (authority, journal, service) = opening(Unsealed { root, reached: None }).await?;
@@ -158,7 +146,7 @@ pub async fn run(
         }
         (UnsealProvider::Nothing | UnsealProvider::DevelopmentFile, None, _) => {
             log(Event::Sealed);
-            let sealed = front.sealed(now)?;
+            let sealed = front.sealed(None, now)?;
             let listener = accept_on(&listen).await?;
             ready();
             sealed.serve(&listener, shutdown).await.finish().await;
@@ -183,8 +171,52 @@ struct Front<'a> {
 
 impl Front<'_> {
     /// With an authority of the moment, and no service behind it.
-    fn sealed(&self, now: OffsetDateTime) -> Result<Serving, BootError> {
-        self.serving(ServiceAuthority::generate(now)?, None, None, now)
+    fn sealed(
+        &self,
+        ceremony: Option<Arc<Ceremony>>,
+        now: OffsetDateTime,
+    ) -> Result<Serving, BootError> {
+        self.serving(ServiceAuthority::generate(now)?, None, None, ceremony, now)
+    }
+
+    /// Serves sealed until there is a root key and the storage is open under it, and then unsealed.
+    async fn serve_until_opened<F>(
+        &self,
+        sealed: Serving,
+        listener: &Listener,
+        root: impl Future<Output = Unsealed>,
+        opening: impl FnOnce(Unsealed) -> F,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), BootError>
+    where
+        F: Future<Output = Result<(ServiceAuthority, Arc<Journal>, Service), BootError>>,
+    {
+        let mut opened = None;
+        let until_opened = async {
+            let opening = async {
+                let root = root.await;
+                log(Event::Unsealed);
+                opening(root).await
+            };
+            tokio::select! {
+                () = shutdown.as_mut() => {}
+                unsealed = opening => opened = Some(unsealed),
+            }
+        };
+        let draining = sealed.serve(listener, until_opened).await;
+        match opened {
+            None => draining.finish().await,
+            Some(unsealed) => {
+                // Who asked while it was sealed connects again.
+                tokio::spawn(draining.finish());
+                let (authority, journal, service) = unsealed?;
+                let now = OffsetDateTime::now_utc();
+                let front = self.open(authority, journal, service, now)?;
+                log(Event::Serving);
+                front.serve_to_the_end(listener, shutdown).await;
+            }
+        }
+        Ok(())
     }
 
     fn open(
@@ -194,7 +226,7 @@ impl Front<'_> {
         service: Service,
         now: OffsetDateTime,
     ) -> Result<Serving, BootError> {
-        self.serving(authority, Some(journal), Some(service), now)
+        self.serving(authority, Some(journal), Some(service), None, now)
     }
 
     fn serving(
@@ -202,6 +234,7 @@ impl Front<'_> {
         authority: ServiceAuthority,
         journal: Option<Arc<Journal>>,
         service: Option<Service>,
+        ceremony: Option<Arc<Ceremony>>,
         now: OffsetDateTime,
     ) -> Result<Serving, BootError> {
         let names = self.configuration.names.clone();
@@ -214,7 +247,7 @@ impl Front<'_> {
             audit: service.as_ref().map(|service| service.audit.clone()),
             budget: Budget::new(milliseconds(now)),
         };
-        let worker = Arc::new(Worker { attester, service, bounds: self.bounds });
+        let worker = Arc::new(Worker { attester, service, ceremony, bounds: self.bounds });
         Ok(Serving { identity: Arc::new(identity), worker })
     }
 }

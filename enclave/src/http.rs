@@ -9,6 +9,7 @@ use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
+use crate::unseal::{Ceremony, Refused};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -38,6 +39,8 @@ const MAX_BODY: usize = 512 * 1024;
 /// What a joining worker sends, bytes: a document, a configuration with some certificates, and some
 /// statements, in base64.
 const MAX_JOINING: usize = 128 * 1024;
+/// A share in base64, with room for the rest, bytes.
+const MAX_UNSEAL: usize = 4 * 1024;
 /// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
 const MAX_COMPONENT_BODY: usize = 2688 * 1024;
 /// Such bodies at the same time, from whoever has not shown yet who it is.
@@ -59,6 +62,8 @@ pub(crate) struct Worker {
     pub(crate) attester: Attester,
     /// None while sealed.
     pub(crate) service: Option<Service>,
+    /// While operators are waited for.
+    pub(crate) ceremony: Option<Arc<Ceremony>>,
     pub(crate) bounds: Bounds,
 }
 
@@ -228,14 +233,15 @@ async fn route(
             };
             answered.unwrap_or_else(|error| refuse(&error))
         }
+        (_, "/unseal" | "/unseal/init") => unseal(worker, request).await,
         (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key and \
-                           GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key, \
+                           GET /health, and while operators unseal it GET and POST /unseal.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
@@ -250,6 +256,36 @@ fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
             let message = "No first access key waits here: it has signed a request already, or the \
                            service began without an administrator's key in its boot configuration.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+/// What operators ask of a worker that waits for their shares.
+async fn unseal(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL, None).await;
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return refuse(&error),
+    };
+    let Some(ceremony) = &worker.ceremony else {
+        let message = match worker.service {
+            Some(_) => "This service is unsealed.",
+            None => "This worker is not unsealed by operators.",
+        };
+        return respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
+    };
+    let answer = match (&method, path.as_str()) {
+        (&Method::GET, "/unseal") => ceremony.status().await,
+        (&Method::POST, "/unseal") => ceremony.give(&body).await,
+        (&Method::POST, "/unseal/init") => ceremony.init(&body).await,
+        _ => Err(Refused::Malformed("GET /unseal, POST /unseal or POST /unseal/init")),
+    };
+    match answer {
+        Ok(answer) => respond(200, JSON, &answer),
+        Err(refused) => {
+            let body = json!({ "error": "UnsealRefused", "message": refused.to_string() });
+            respond(refused.status(), JSON, &body)
         }
     }
 }
@@ -270,7 +306,7 @@ async fn challenge(
     connection: &Connection,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, ApiError> {
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING).await?;
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING, None).await?;
     if let Err(refused) = giver(worker)? {
         return Ok(refused);
     }
@@ -294,7 +330,7 @@ async fn join(
     connection: &Connection,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, ApiError> {
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING).await?;
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING, None).await?;
     let giver = match giver(worker)? {
         Ok(giver) => giver,
         Err(refused) => return Ok(refused),
@@ -332,17 +368,11 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     let (parts, body) = request.into_parts();
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default());
-    let is_component = matches!(operation, Ok(Operation::RegisterPolicyModule));
-    let body = match is_component {
-        true => {
-            let collect = async {
-                let _place = COMPONENT_BODIES.acquire().await;
-                read_body(body, body_time, MAX_COMPONENT_BODY).await
-            };
-            // Who waits for a place has no more time than who has one.
-            timeout(body_time, collect).await.map_err(|_| too_late())??
+    let body = match operation {
+        Ok(Operation::RegisterPolicyModule) => {
+            read_body(body, body_time, MAX_COMPONENT_BODY, Some(&COMPONENT_BODIES)).await?
         }
-        false => read_body(body, body_time, MAX_BODY).await?,
+        _ => read_body(body, body_time, MAX_BODY, None).await?,
     };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
@@ -363,20 +393,32 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     Ok(SignedRequest { operation: operation?, headers, body: body.to_vec() })
 }
 
-async fn read_body(mut body: Incoming, time: Duration, limit: usize) -> Result<Bytes, ApiError> {
-    match timeout(time, Limited::new(&mut body, limit).collect()).await {
+/// Takes a body of at most `limit` bytes in; where `places` are, one of them first.
+async fn read_body(
+    mut body: Incoming,
+    time: Duration,
+    limit: usize,
+    places: Option<&Semaphore>,
+) -> Result<Bytes, ApiError> {
+    let collect = async {
+        let _place = match places {
+            Some(places) => Some(places.acquire().await),
+            None => None,
+        };
+        Limited::new(&mut body, limit).collect().await
+    };
+    match timeout(time, collect).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tokio::spawn(timeout(WASTE_TIME, waste(body)));
             Err(ApiError::RequestTooLarge { limit })
         }
         Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => Err(too_late()),
+        Err(_) => {
+            let message = "The request body took too long to arrive.";
+            Err(ApiError::Validation(message.into()))
+        }
     }
-}
-
-fn too_late() -> ApiError {
-    ApiError::Validation("The request body took too long to arrive.".into())
 }
 
 /// Throws away what comes, up to a bound.

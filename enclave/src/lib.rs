@@ -75,4 +75,7 @@ pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
-pub use unseal::{AwsKms, InvalidKms, KeyArn, Pauses, Peer};
+pub use unseal::{
+    AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
+    ShareError,
+};

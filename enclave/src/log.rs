@@ -42,6 +42,16 @@ pub(crate) enum Event<'a> {
         register: u16,
         value: &'a [u8; 48],
     },
+    /// Until enough operators have given their shares.
+    WaitingForShares,
+    SharesMade {
+        shares: usize,
+        threshold: usize,
+    },
+    ShareGiven {
+        given: usize,
+        threshold: usize,
+    },
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -126,6 +136,14 @@ pub(crate) fn log(event: Event<'_>) {
             "the worker is sealed and answers only /health and /attestation, until the KMS or a peer \
              gives its root key to these registers"
         ),
+        Event::WaitingForShares => warn!(
+            "the worker is sealed and answers only /health, /attestation and /unseal, until enough \
+             operators have given their shares (sekisho init, sekisho unseal)"
+        ),
+        Event::SharesMade { shares, threshold } => {
+            info!(shares, threshold, "shares of a new root key are made for their holders");
+        }
+        Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {
             warn!(register, value = hex::encode(value), "measured");
         }
