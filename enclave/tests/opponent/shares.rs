@@ -76,6 +76,7 @@ impl Ceremony {
             nsm: nsm(),
             root_key: None,
             egress: None,
+            statements: Vec::new(),
             credentials: vec![BootCredential {
                 access_key_id: ACCESS_KEY_ID.into(),
                 secret_access_key: SECRET.to_owned().into(),
