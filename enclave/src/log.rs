@@ -10,10 +10,12 @@ mod kind;
 mod subscriber;
 
 pub(crate) use kind::{connection_kind, handshake_kind};
+pub(crate) use subscriber::start_log_into;
 pub use subscriber::{LogFormat, start_log};
 
 use crate::audit::AuditError;
 use crate::cage::Gap;
+use crate::image::ClockError;
 use crate::storage::journal::JournalError;
 use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
@@ -40,6 +42,16 @@ pub(crate) enum Event<'a> {
         register: u16,
         value: &'a [u8; 48],
     },
+    /// Until enough operators have given their shares.
+    WaitingForShares,
+    SharesMade {
+        shares: usize,
+        threshold: usize,
+    },
+    ShareGiven {
+        given: usize,
+        threshold: usize,
+    },
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -54,6 +66,12 @@ pub(crate) enum Event<'a> {
     Serving,
     DrainEnded,
     Stopped,
+
+    // The machine, of a worker in an image.
+    ClockSet {
+        milliseconds: i64,
+    },
+    ClockNotSet(&'a ClockError),
 
     // Connections.
     AcceptFailed(io::ErrorKind),
@@ -90,6 +108,7 @@ pub(crate) enum Event<'a> {
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
     PolicyModuleRefused,
+    NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
     },
@@ -115,6 +134,14 @@ pub(crate) fn log(event: Event<'_>) {
             "the worker is sealed and answers only /health and /attestation, until the KMS gives \
              its root key to these registers"
         ),
+        Event::WaitingForShares => warn!(
+            "the worker is sealed and answers only /health, /attestation and /unseal, until enough \
+             operators have given their shares (sekisho init, sekisho unseal)"
+        ),
+        Event::SharesMade { shares, threshold } => {
+            info!(shares, threshold, "shares of a new root key are made for their holders");
+        }
+        Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {
             warn!(register, value = hex::encode(value), "measured");
         }
@@ -124,7 +151,7 @@ pub(crate) fn log(event: Event<'_>) {
         Event::RootKeyWrapped => {
             info!("this is the first start: a new root key is wrapped, and in the store");
         }
-        Event::Unsealed => info!("the KMS has unwrapped the root key"),
+        Event::Unsealed => info!("the root key is unwrapped"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
         Event::FirstKeyMade => warn!(
             "this service is new: its first access key waits for the administrator (sekisho \
@@ -145,6 +172,11 @@ pub(crate) fn log(event: Event<'_>) {
             warn!("connections were still open when the time to drain was over");
         }
         Event::Stopped => info!("stopped"),
+
+        Event::ClockSet { milliseconds } => {
+            warn!(milliseconds, "the clock was behind the NSM's time, and is set");
+        }
+        Event::ClockNotSet(error) => error!(%error, "the clock cannot be set by the NSM's time"),
 
         Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),
@@ -178,6 +210,12 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::NoCompiler(error) => {
+            warn!(
+                ?error,
+                "no policy module can be registered: no process can be started to try one"
+            );
         }
         Event::DecisionTooLarge { bytes } => {
             error!(bytes, "a decision is too large to be recorded")

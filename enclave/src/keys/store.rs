@@ -39,7 +39,7 @@ pub(crate) struct HeldKey {
 }
 
 impl HeldKey {
-    fn new(
+    pub(super) fn new(
         key: Key,
         place: &Place,
         policy: Arc<KeyPolicy>,
@@ -233,7 +233,7 @@ impl KeyStore {
             Arc::new(self.modules.restore(policy)?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
-        self.remember(record, held.clone(), version);
+        self.remember(held.clone(), version);
         Ok(Some(held))
     }
 
@@ -319,10 +319,12 @@ impl KeyStore {
             .collect()
     }
 
-    fn remember(&self, record: RecordId, held: Arc<HeldKey>, version: u64) {
+    /// Keeps a key of this Region in memory.
+    pub(super) fn remember(&self, held: Arc<HeldKey>, version: u64) {
         if held.key.grants.len() > CACHED_GRANTS {
             return;
         }
+        let record = self.local(RecordId::Key(held.key.id));
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {
             let any = cache.keys().next().cloned();
