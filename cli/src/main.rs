@@ -17,6 +17,7 @@ mod pem;
 mod policy;
 mod principal;
 mod service;
+mod shares;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Command {
     #[command(subcommand)]
     Attest(attest::Command),
     Principal(principal::Arguments),
+    Init(shares::init::Arguments),
+    Unseal(shares::unseal::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
@@ -67,6 +70,8 @@ fn main() -> ExitCode {
         Command::Attest(command) => block_on(attest::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Policy(command) => block_on(policy::run(command)),
+        Command::Init(arguments) => block_on(shares::init::run(arguments)),
+        Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
     };
     match ended {
