@@ -1,5 +1,6 @@
 //! The sekisho command: run a development service, verify attestations, write policies.
 
+mod approvals;
 mod attest;
 mod audit;
 mod aws;
@@ -41,6 +42,7 @@ enum Command {
     #[command(subcommand)]
     Attest(attest::Command),
     Principal(principal::Arguments),
+    Approvals(approvals::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Policy(command) => block_on(policy::run(command)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
+        Command::Approvals(arguments) => block_on(approvals::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -26,7 +26,9 @@ mod recipient;
 mod threads;
 mod throttle;
 
+mod approvals;
 mod authorize;
+mod guardrail;
 mod service;
 mod upkeep;
 
