@@ -56,6 +56,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = sekisho_enclave::play_compiler() {
+        return ended;
+    }
     let ended = match Sekisho::parse().command {
         Command::InternalHost => return service::host::run(),
         Command::InternalWorker => return service::worker::run(),

@@ -1,7 +1,7 @@
 //! Who has a say beside a key's policy: the guardrail, a principal's own policies, and people who
 //! approve. Driven by the AWS CLI and the `sekisho` command.
 
-#![expect(
+#![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

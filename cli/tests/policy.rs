@@ -168,6 +168,29 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
         assert_eq!(decision["decision"]["module"], digest);
     }
     assert_eq!(decisions.len(), 3);
+
+    // The module goes when no key needs it any more, and not before.
+    let delete = |profile: &str, name: &str| sekisho(&service, profile, &["delete", name]);
+    assert!(said(&delete("bob", "backup-1")).contains("AccessDeniedException"));
+    assert!(said(&delete("default", "iam")).contains("comes with the worker"));
+    assert!(said(&delete("default", "none")).contains("No policy module is named none"));
+    let used = delete("default", "backup-1");
+    assert!(said(&used).contains("DeleteConflictException"), "{}", words(&used));
+    assert!(said(&used).contains(&format!("key/{key}")), "{}", words(&used));
+    let open = document(&["*"]).to_string();
+    let put = ["put-key-policy", "--key-id", &key, "--policy-name", "default", "--policy", &open];
+    let put = service.aws("default", &put);
+    assert!(put.status.success(), "{}", words(&put));
+    let deleted = delete("default", "backup-1");
+    assert!(deleted.status.success(), "{}", words(&deleted));
+    let gone = service.aws("default", &["create-key", "--policy", &policy]);
+    assert!(said(&gone).contains("no policy module is named 'backup-1'"), "{}", words(&gone));
+    assert_eq!(service.stop(), Some(0));
+    let service = Service::start(data.path());
+    let listed = sekisho(&service, "default", &["list", "--json"]);
+    assert_eq!(json(&listed)["PolicyModules"].as_array().map(Vec::len), Some(2));
+    let again = sekisho(&service, "default", &install);
+    assert!(again.status.success(), "{}", words(&again));
 }
 
 #[test]

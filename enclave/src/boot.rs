@@ -4,6 +4,7 @@ use crate::approvals::Approvals;
 use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::bounds::Bounds;
+use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
 use crate::credentials::{BootCredential, Credentials};
 use crate::guardrail::Guardrail;
@@ -57,6 +58,8 @@ pub struct Boot {
     pub store: Address,
     /// What host and callers can make it wait for and hold.
     pub bounds: Bounds,
+    /// Where policy components are tried before they are registered; without it none is.
+    pub compiler: Option<CompileHelper>,
 }
 
 /// Runs a worker until `shutdown`; calls `ready` when it accepts connections.
@@ -71,7 +74,9 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BootError> {
     let now = OffsetDateTime::now_utc();
-    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds } = boot;
+    let Boot { configuration, nsm, root_key, egress, credentials, listen, store, bounds, compiler } =
+        boot;
+    let compiler = compiler.map(Arc::new);
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
@@ -82,7 +87,8 @@ pub async fn run(
         // A KMS may have taken its time.
         let now = OffsetDateTime::now_utc();
         let (subkeys, store) = (Subkeys::derive(&root), store.clone());
-        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, now)
+        let compiler = compiler.clone();
+        unseal(&configuration, subkeys, credentials, store, bounds.snapshots, compiler, now)
     };
     let mut shutdown = pin!(shutdown);
     match (&configuration.unseal, root_key, egress) {
@@ -224,10 +230,11 @@ pub(crate) async fn unseal(
     credentials: Vec<BootCredential>,
     store: StoreClient,
     snapshots: Cadence,
+    compiler: Option<Arc<CompileHelper>>,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
     let engine = Engine::new(Limits::default())?;
-    let modules = Modules::stock(&engine)?;
+    let modules = Modules::stock(&engine)?.with_compiler(compiler);
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules

@@ -65,17 +65,29 @@ impl Guardrail {
         Ok(standing)
     }
 
-    pub(crate) async fn put(&self, policy: &KeyPolicy) -> Result<(), StoreFault> {
-        self.write(Some(Zeroizing::new(codec::encode(&policy.to_stored())?))).await
+    /// The digest of the component that decides, whether it is there or not.
+    pub(crate) async fn digest(journal: &Journal) -> Result<Option<String>, StoreFault> {
+        let record = journal.get(&RecordId::Guardrail).await?;
+        let stored = record.map(|record| codec::decode::<StoredPolicy>(&record)).transpose()?;
+        Ok(stored.map(|stored| stored.digest))
+    }
+
+    pub(crate) async fn put(
+        &self,
+        modules: &Modules,
+        policy: &KeyPolicy,
+    ) -> Result<(), StoreFault> {
+        let record = Zeroizing::new(codec::encode(&policy.to_stored())?);
+        let writer = self.journal.writer().await?;
+        modules.check_kept(&policy.digest)?;
+        let write = Write { id: RecordId::Guardrail, plaintext: Some(record) };
+        writer.commit(vec![write]).await?;
+        Ok(())
     }
 
     pub(crate) async fn delete(&self) -> Result<(), StoreFault> {
-        self.write(None).await
-    }
-
-    async fn write(&self, plaintext: Option<Zeroizing<Vec<u8>>>) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
-        writer.commit(vec![Write { id: RecordId::Guardrail, plaintext }]).await?;
+        writer.commit(vec![Write { id: RecordId::Guardrail, plaintext: None }]).await?;
         Ok(())
     }
 }

@@ -32,6 +32,10 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
+const MAX_COMPONENT_BODY: usize = 2688 * 1024;
+/// Such bodies at the same time, from whoever has not shown yet who it is.
+static COMPONENT_BODIES: Semaphore = Semaphore::const_new(4);
 /// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
 /// the refusal, where a closed connection would tell it nothing. Bytes, and time.
 const MAX_WASTE: u64 = 8 * 1024 * 1024;
@@ -261,11 +265,22 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
     let (parts, mut body) = request.into_parts();
-    let body = match timeout(body_time, Limited::new(&mut body, MAX_BODY).collect()).await {
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = Operation::from_target(target.unwrap_or_default());
+    let is_component = matches!(operation, Ok(Operation::RegisterPolicyModule));
+    let limit = if is_component { MAX_COMPONENT_BODY } else { MAX_BODY };
+    let collect = async {
+        let _place = match is_component {
+            true => Some(COMPONENT_BODIES.acquire().await),
+            false => None,
+        };
+        Limited::new(&mut body, limit).collect().await
+    };
+    let body = match timeout(body_time, collect).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            return Err(ApiError::RequestTooLarge { limit: MAX_BODY });
+            return Err(ApiError::RequestTooLarge { limit });
         }
         Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
         Err(_) => {
@@ -289,9 +304,7 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
-    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = Operation::from_target(target.unwrap_or_default())?;
-    Ok(SignedRequest { operation, headers, body: body.to_bytes().to_vec() })
+    Ok(SignedRequest { operation: operation?, headers, body: body.to_bytes().to_vec() })
 }
 
 /// Throws away what comes, up to a bound.

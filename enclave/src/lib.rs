@@ -8,6 +8,7 @@ mod log;
 mod boot;
 mod bounds;
 mod cage;
+mod compiler;
 mod configuration;
 mod tls;
 mod unseal;
@@ -53,6 +54,7 @@ pub use audit::{
 pub use boot::{Boot, BootError, run};
 pub use bounds::Bounds;
 pub use cage::{Cage, CageError, Caged, FilesError, Gap};
+pub use compiler::{CompileHelper, NotCompiled, play_compiler};
 pub use configuration::{
     BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider,
     is_region,

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, Bounds, KeyArn, LogFormat, QuotaChange, Quotas,
+    AwsKms, Boot, BootConfiguration, Bounds, CompileHelper, KeyArn, LogFormat, QuotaChange, Quotas,
     UnsealProvider, start_log,
 };
 use sekisho_wire::Address;
@@ -112,6 +112,9 @@ fn auditor_key(text: &str) -> Result<AuditorKey, base64::DecodeError> {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = sekisho_enclave::play_compiler() {
+        return ended;
+    }
     let arguments = Arguments::parse();
     let format = match arguments.log_format {
         Format::Text => LogFormat::Text,
@@ -158,6 +161,11 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         names: arguments.names,
         quotas: quotas.with(arguments.changed_quotas),
     };
+    // The machine is the cage.
+    let compiler = CompileHelper::start(false);
+    if let Err(error) = &compiler {
+        eprintln!("sekisho-enclave: no policy module can be registered: {error}");
+    }
     let boot = Boot {
         configuration,
         nsm,
@@ -167,6 +175,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         listen: arguments.listen,
         store: arguments.store,
         bounds: Bounds::default(),
+        compiler: compiler.ok(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

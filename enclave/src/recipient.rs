@@ -7,7 +7,7 @@ pub(crate) use attestation::{Papers, VerifiedAttestation};
 use crate::api::{ApiError, KeyEncryptionAlgorithm, Operation, Recipient, RequestDocument};
 use crate::cms::OaepKey;
 use crate::hpke::HpkeKey;
-use crate::threads::Threads;
+use crate::threads::{Cost, Threads};
 use crate::throttle::{Exhausted, Rate, Throttle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -97,7 +97,7 @@ impl RecipientVerifier {
         let Some(way) = Way::of(operation, recipient, request)? else { return Ok(None) };
         let (shared, principal) = (self.shared.clone(), principal.to_owned());
         let verify = move || shared.verify(&way, &principal, now);
-        self.threads.run(verify).await?.map(Some)
+        self.threads.run(Cost::Long, verify).await?.map(Some)
     }
 }
 

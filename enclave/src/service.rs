@@ -45,7 +45,7 @@ pub(crate) struct Service {
 
 /// Where private keys are used and made.
 pub(crate) struct Computing {
-    /// An RSA signature takes up to some milliseconds.
+    /// A signature with a large RSA key takes some milliseconds.
     pub(crate) using: Threads,
     /// An RSA key pair takes up to some seconds: one at a time, so that the rest goes on.
     pub(crate) making: Threads,

@@ -24,9 +24,9 @@ pub struct Limits {
     /// Requests that wait for an answer at once. A [`Caller`] makes further calls wait; [`serve`]
     /// stops reading.
     pub in_flight: usize,
-    /// How long a call waits for its turn and its answer. When it has waited in vain the whole
-    /// stream is given up: a peer that answers one request late cannot be told from one that is
-    /// dead. [`serve`] does not use it.
+    /// How long a call waits for its turn and its answer; at most a quarter longer. When it has
+    /// waited in vain the whole stream is given up: a peer that answers one request late cannot be
+    /// told from one that is dead. [`serve`] does not use it.
     pub patience: Duration,
 }
 

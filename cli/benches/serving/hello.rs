@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Result;
 use crate::load::Target;
-use crate::process::Process;
+use crate::process::{Parties, Process};
 
 /// What a download is made of: a record of TLS.
 const CHUNK: usize = 16 * 1024;
@@ -31,7 +31,8 @@ const CHUNK: usize = 16 * 1024;
 pub(crate) struct Hello {
     pub(crate) relayed: Target,
     pub(crate) direct: Target,
-    _processes: [Process; 2],
+    server: Process,
+    relay: Process,
 }
 
 impl Hello {
@@ -46,11 +47,11 @@ impl Hello {
         let (server, direct) = start("hello-server")?;
         let (relay, relayed) = start("hello-relay")?;
         let target = |address: &str| Target::tls(address.trim().parse()?, &ca);
-        Ok(Self {
-            relayed: target(&relayed)?,
-            direct: target(&direct)?,
-            _processes: [server, relay],
-        })
+        Ok(Self { relayed: target(&relayed)?, direct: target(&direct)?, server, relay })
+    }
+
+    pub(crate) fn parties(&self) -> Parties {
+        Parties::new(self.server.running(), self.relay.running())
     }
 }
 

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::Result;
 use crate::load::{Call, Target, send};
-use crate::process::{Process, Worker};
+use crate::process::{Parties, Process, Running};
 
 /// What the attested caller is measured as.
 const PCR0: &str = "5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e";
@@ -70,8 +70,12 @@ impl Kms {
     }
 
     /// The sealed worker's process.
-    pub(crate) fn worker(&self) -> Result<Worker> {
-        self.process.worker()
+    pub(crate) fn worker(&self) -> Result<Running> {
+        self.process.child("internal-worker")
+    }
+
+    pub(crate) fn parties(&self) -> Result<Parties> {
+        Ok(Parties::new(self.worker()?, self.process.child("internal-host")?))
     }
 
     fn said(&self, name: &str) -> Result<&str> {

@@ -1,8 +1,9 @@
 //! What a request costs through the relay, beside a server that only says hello; and what the relay
 //! costs a long download.
 //!
-//! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS]]`, with `ROWS` the start of the names of
-//! rows to measure beside hello world, or `cargo bench -p sekisho --bench serving -- operations
+//! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS [CONNECTIONS]]]`, with `ROWS` the start of
+//! the names of rows to measure beside hello world and `CONNECTIONS` a number of them in place of the
+//! columns, or `cargo bench -p sekisho --bench serving -- operations
 //! [SECONDS]` for each group of operations beside its cryptography. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
 //! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
@@ -26,6 +27,7 @@ use hello::Hello;
 use kms::Kms;
 use load::{Call, Load, Target};
 use moto::Moto;
+use process::Parties;
 use raw::Raw;
 use table::{Row, Table};
 
@@ -54,7 +56,9 @@ fn main() -> Result {
         seconds => {
             let seconds = seconds.map_or(Ok(SECONDS), str::parse)?;
             let rows = arguments.next().unwrap_or_default();
-            block_on(measure(Duration::from_secs(seconds), &rows))
+            let column = arguments.next().map(|connections| connections.parse()).transpose()?;
+            let columns = column.map_or(CONNECTIONS.to_vec(), |connections| vec![connections]);
+            block_on(measure(Duration::from_secs(seconds), &rows, &columns))
         }
     }
 }
@@ -63,7 +67,8 @@ fn block_on(task: impl Future<Output = Result>) -> Result {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(task)
 }
 
-async fn measure(duration: Duration, rows: &str) -> Result {
+async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
+    let cell = Cell { columns, duration };
     let folder = tempfile::tempdir()?;
     let hello = Hello::start(folder.path())?;
     let kms = Kms::start(folder.path())?;
@@ -72,27 +77,29 @@ async fn measure(duration: Duration, rows: &str) -> Result {
     let measured = kms.seal_for_measurement(&target).await?;
     let raw = Raw::measure()?;
 
-    let mut table = Table::default();
+    let mut table = Table::new(columns);
     let said = Call::hello();
-    table.push(Row::new("hello world", repeat(&hello.relayed, &said, duration).await?));
+    let parties = hello.parties();
+    table.push(cell.repeat_among(&parties, "hello world", &hello.relayed, &said).await?);
+    let parties = kms.parties()?;
     for (name, call) in [
         ("Encrypt", kms.encrypt(&sealed)?),
         ("Decrypt", kms.decrypt(&sealed)?),
         ("GenerateDataKey", kms.generate_data_key(&sealed)?),
     ] {
         if name.starts_with(rows) {
-            table.push(Row::new(name, repeat(&target, &call, duration).await?));
+            table.push(cell.repeat_among(&parties, name, &target, &call).await?);
         }
     }
     if "attested Decrypt".starts_with(rows) {
         let call = kms.attested_decrypt(&measured)?;
-        let cached = repeat(&target, &call, duration).await?;
+        let cached = cell.repeat(&target, &call).await?;
         table.push(Row::new("attested Decrypt", cached).beside(raw.rate(1)));
         let mut unseen = Vec::new();
-        for connections in CONNECTIONS {
+        for connections in columns {
             let calls = (0..UNSEEN).map(|_| kms.attested_decrypt(&measured));
             let calls = calls.collect::<Result<_>>()?;
-            unseen.push(load::load_each(&target, calls, connections).await?);
+            unseen.push(load::load_each(&target, calls, *connections).await?);
         }
         table.push(Row::new("attested Decrypt, leaf not seen", unseen).beside(raw.rate(2)));
     }
@@ -101,7 +108,7 @@ async fn measure(duration: Duration, rows: &str) -> Result {
     {
         let sealed = kms.seal(&moto.target).await?;
         let decrypt = kms.decrypt(&sealed)?;
-        let rows = repeat(&moto.target, &decrypt, duration).await?;
+        let rows = cell.repeat(&moto.target, &decrypt).await?;
         table.push(Row::new("moto_server Decrypt", rows));
     }
     println!(
@@ -117,12 +124,38 @@ async fn measure(duration: Duration, rows: &str) -> Result {
     Ok(())
 }
 
-async fn repeat(target: &Target, call: &Call, duration: Duration) -> Result<Vec<Load>> {
-    let mut row = Vec::new();
-    for connections in CONNECTIONS {
-        row.push(load::load(target, call, connections, duration).await?);
+/// How a row is measured: so many connections for each column, each for so long.
+struct Cell<'a> {
+    columns: &'a [usize],
+    duration: Duration,
+}
+
+impl Cell<'_> {
+    async fn repeat(&self, target: &Target, call: &Call) -> Result<Vec<Load>> {
+        let mut row = Vec::new();
+        for connections in self.columns {
+            row.push(load::load(target, call, *connections, self.duration).await?);
+        }
+        Ok(row)
     }
-    Ok(row)
+
+    /// A whole row, with what a request takes each of the parties.
+    async fn repeat_among(
+        &self,
+        parties: &Parties,
+        name: &'static str,
+        target: &Target,
+        call: &Call,
+    ) -> Result<Row> {
+        let (mut row, mut spent) = (Vec::new(), Vec::new());
+        for connections in self.columns {
+            let before = parties.spent()?;
+            let load = load::load(target, call, *connections, self.duration).await?;
+            spent.push(parties.spent()?.each(before, load.all));
+            row.push(load);
+        }
+        Ok(Row::new(name, row).spending(spent))
+    }
 }
 
 async fn downloads(hello: &Hello) -> Result {

@@ -24,24 +24,33 @@ impl Process {
 }
 
 impl Process {
-    /// The worker that this `sekisho dev` started.
-    pub(crate) fn worker(&self) -> Result<Worker> {
+    pub(crate) fn running(&self) -> Running {
+        Running(self.0.id().to_string())
+    }
+
+    /// The process that this one started with `argument`.
+    pub(crate) fn child(&self, argument: &str) -> Result<Running> {
         let id = self.0.id();
         let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
         for child in children.split_whitespace() {
             let command = std::fs::read_to_string(format!("/proc/{child}/cmdline"))?;
-            if command.split('\0').any(|argument| argument == "internal-worker") {
-                return Ok(Worker(child.into()));
+            if command.split('\0').any(|one| one == argument) {
+                return Ok(Running(child.into()));
             }
         }
-        Err("sekisho dev has no worker".into())
+        Err(format!("no child was started with {argument}").into())
     }
 }
 
-/// A running worker, by its process id.
-pub(crate) struct Worker(String);
+/// A running process, by its id.
+pub(crate) struct Running(String);
 
-impl Worker {
+impl Running {
+    /// This process.
+    pub(crate) fn this() -> Self {
+        Self("self".into())
+    }
+
     /// What all its threads have spent on processors, also those that have ended: the 14th and 15th
     /// field of `/proc/<id>/stat`, in ticks of 10 ms (`proc(5)`).
     pub(crate) fn processor_time(&self) -> Result<Duration> {
@@ -51,6 +60,36 @@ impl Worker {
         let mut times = fields.split_whitespace().skip(11);
         let mut ticks = || -> Result<u32> { Ok(times.next().ok_or("a short stat")?.parse()?) };
         Ok(Duration::from_millis(10) * (ticks()? + ticks()?))
+    }
+}
+
+/// Who takes part in a request: this process asks, another carries, the third answers.
+pub(crate) struct Parties([Running; 3]);
+
+/// Processor time of each of the [`Parties`].
+#[derive(Clone, Copy)]
+pub(crate) struct Spent(pub(crate) [Duration; 3]);
+
+impl Parties {
+    pub(crate) fn new(server: Running, relay: Running) -> Self {
+        Self([server, relay, Running::this()])
+    }
+
+    pub(crate) fn spent(&self) -> Result<Spent> {
+        let [server, relay, client] = &self.0;
+        let times = [server.processor_time()?, relay.processor_time()?, client.processor_time()?];
+        Ok(Spent(times))
+    }
+}
+
+impl Spent {
+    /// What was spent since `before` on each of `requests`, in µs.
+    pub(crate) fn each(self, before: Self, requests: u64) -> [f64; 3] {
+        let mut each = [0.0; 3];
+        for (each, (after, before)) in each.iter_mut().zip(self.0.into_iter().zip(before.0)) {
+            *each = after.saturating_sub(before).as_secs_f64() * 1e6 / requests as f64;
+        }
+        each
     }
 }
 

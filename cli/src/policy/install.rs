@@ -1,4 +1,4 @@
-//! `sekisho policy install` and `list`: the components that a service knows.
+//! `sekisho policy install`, `list` and `delete`: the components that a service knows.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -55,6 +55,23 @@ pub(crate) struct ListArguments {
     json: bool,
 }
 
+/// Delete an installed policy component that no key's policy uses.
+///
+/// The service names the keys that still use it; give them another policy first.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DeleteArguments {
+    /// The name under which it was installed.
+    name: String,
+
+    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
+    #[arg(long)]
+    profile: Option<String>,
+
+    /// Print the service's answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let component = module::component(&arguments.policy)?;
     // What the service would refuse is said before it is asked.
@@ -83,6 +100,19 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<(), Failure> {
     }
     for known in answer.get("PolicyModules").and_then(Value::as_array).into_iter().flatten() {
         println!("{}", line(known));
+    }
+    Ok(())
+}
+
+pub(super) async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
+    let client = client(arguments.profile.as_deref())?;
+    let body = json!({ "Name": arguments.name });
+    let answer = client.call("Sekisho.DeletePolicyModule", &body).await;
+    let answer = answer.map_err(Failure::failed)?;
+    if arguments.json {
+        println!("{answer}");
+    } else {
+        println!("deleted {}", line(answer.get("PolicyModule").unwrap_or(&Value::Null)));
     }
     Ok(())
 }

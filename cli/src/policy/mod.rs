@@ -17,7 +17,7 @@ use crate::failure::Failure;
 ///
 /// A key's policy is a WebAssembly component that sees the request, the caller and the caller's
 /// verified attestation, and answers: allow, deny, or no opinion. These commands run it in the
-/// sandbox that the service uses, with the service's limits; only `install`, `list` and
+/// sandbox that the service uses, with the service's limits; only `install`, `list`, `delete` and
 /// `guardrail` ask a service.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Install(install::Arguments),
     List(install::ListArguments),
     Guardrail(guardrail::Arguments),
+    Delete(install::DeleteArguments),
 }
 
 /// Runs one of them.
@@ -44,5 +45,6 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Install(arguments) => install::run(&arguments).await,
         Command::List(arguments) => install::list(&arguments).await,
         Command::Guardrail(arguments) => guardrail::run(&arguments).await,
+        Command::Delete(arguments) => install::delete(&arguments).await,
     }
 }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, Quotas, RootKey,
-    UnsealProvider,
+    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper, Quotas,
+    RootKey, UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,9 @@ async fn serve(
         Some((kms, egress)) => (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress })),
         None => (UnsealProvider::DevelopmentFile, None),
     };
+    // From inside the cage no program can be started.
+    let compiler = CompileHelper::start(true)
+        .map_err(|error| Ended::new(format!("the process that tries components: {error}")))?;
     let caged = Cage::around(&address, &store, egress.as_ref())
         .and_then(Cage::enter)
         .map_err(|error| Ended::new(format!("the worker's cage: {error}")))?;
@@ -152,6 +155,7 @@ async fn serve(
         listen: address.clone(),
         store,
         bounds,
+        compiler: Some(compiler),
     };
     drop(root_key);
     let ready = || {

@@ -250,6 +250,9 @@ impl From<StoreFault> for ApiError {
             StoreFault::Random(error) => error.into(),
             // Whoever asks again hears that there is no such key.
             StoreFault::Gone(id) => Self::NotFound(format!("Key '{id}' does not exist")),
+            StoreFault::ModuleGone => Self::MalformedPolicyDocument(
+                "The policy's module is being deleted, or was meanwhile.".into(),
+            ),
             StoreFault::Inconsistent => {
                 log(Event::StorageChanged { kind: "records contradict each other" });
                 Self::Internal

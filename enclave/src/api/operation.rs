@@ -73,6 +73,7 @@ macro_rules! for_each_operation {
                 CreateSession: Any,
                 DeleteAccessKey: Any,
                 DeleteGuardrail: Any,
+                DeletePolicyModule: Any,
                 DeletePrincipal: Any,
                 DeletePrincipalPolicy: Any,
                 Deny: Any,

@@ -1,6 +1,7 @@
 //! The log against a host that loses, changes and reorders it.
 
 use super::sealer::SealedBlock;
+use super::writer::WORTH_A_BLOCK;
 use super::*;
 use crate::hpke::Fixed;
 use crate::probe::{ReadError, auditor, read_audit_log};
@@ -196,20 +197,36 @@ async fn a_failure_with_blocks_behind_it_loses_and_repeats_nothing() {
         record(&log, "before").await.unwrap();
         opponent.held().full = !swallowed;
         opponent.held().swallow_answer = swallowed;
-        let reopen = async {
-            // Between the first block and the ones that queue up behind it.
-            tokio::task::yield_now().await;
-            record(&log, "behind").await
-        };
-        let (first, behind) = tokio::join!(record(&log, "first"), reopen);
-        assert!(first.is_err());
+        let first = tokio::spawn({
+            let log = log.clone();
+            async move { record(&log, "first").await }
+        });
+        // Between the first block and the ones that queue up behind it.
+        tokio::task::yield_now().await;
+        // As many as make a block of their own while another is on its way, and one that waits.
+        let behind = (0..=WORTH_A_BLOCK).map(|number| {
+            let log = log.clone();
+            tokio::spawn(async move { record(&log, &format!("behind {number}")).await })
+        });
+        let behind: Vec<_> = behind.collect();
+        assert!(first.await.unwrap().is_err());
+        let mut recorded = Vec::new();
+        for one in behind {
+            recorded.push(one.await.unwrap().is_ok());
+        }
         opponent.held().full = false;
         record(&log, "after").await.unwrap();
         let kept = read(&opponent).await.unwrap();
         assert_eq!(kept.first().map(String::as_str), Some("before"));
         assert_eq!(kept.last().map(String::as_str), Some("after"));
         assert_eq!(kept.contains(&"first".to_owned()), swallowed);
-        assert!(behind.is_err() || kept.contains(&"behind".to_owned()));
+        for (number, recorded) in recorded.into_iter().enumerate() {
+            assert!(!recorded || kept.contains(&format!("behind {number}")));
+        }
+        let mut once = kept.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), kept.len(), "{kept:?}");
     }
 }
 

@@ -84,6 +84,11 @@ impl Cage {
         Ok(Self { made_in: vec![folder(&made)], dialled_in: dialled })
     }
 
+    /// A cage without any socket in it.
+    pub(crate) fn without_sockets() -> Self {
+        Self { made_in: Vec::new(), dialled_in: Vec::new() }
+    }
+
     /// Enters the cage; there is no way out of it. Says in the log what could not be closed.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod material;
 mod ml_dsa;
 pub(crate) mod ml_kem;
+pub(crate) mod module_deletion;
 pub(crate) mod modules;
 pub(crate) mod multi_region;
 pub(crate) mod pair;

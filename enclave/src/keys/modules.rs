@@ -1,10 +1,12 @@
 //! The policy components that a service knows: the stock ones, which come with the worker and are part
 //! of its measurement, and those that its owner registered, kept in the journal.
 //!
-//! A registered module never changes and keeps its name: a new version is another name. Whoever may
-//! register is trusted with the worker's time: compiling is bounded by the component's shape alone.
+//! A registered module never changes and keeps its name: a new version is another name. What is
+//! registered is compiled here only after a process of its own compiled it within bounds.
 
+use super::module_deletion::DeleteModuleError;
 use super::store::StoreFault;
+use crate::compiler::{CompileHelper, NotCompiled};
 use crate::log::{Event, log};
 use crate::storage::journal::{Journal, Write};
 use crate::storage::record::RecordId;
@@ -12,10 +14,10 @@ use sekisho_policy_engine::{AdmissionError, Engine, Module, ModuleDigest, stock}
 use sekisho_wire::codec;
 use serde::{Deserialize, Serialize};
 use std::panic::resume_unwind;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use thiserror::Error;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
 
 /// The stock component that reads AWS policy documents.
@@ -41,10 +43,23 @@ pub(crate) struct KnownModule {
 /// All of them.
 pub(crate) struct Modules {
     engine: Engine,
+    /// Without one, nothing is registered.
+    compiler: Option<Arc<CompileHelper>>,
     /// The stock ones first.
     known: RwLock<Vec<KnownModule>>,
-    /// One registration at a time.
-    registering: Mutex<()>,
+    /// The digest of a module that is being deleted: no new policy is made with it.
+    retiring: RwLock<Option<String>>,
+    /// One registration or deletion at a time.
+    changing: Mutex<()>,
+}
+
+/// While it lives, no new policy is made with a module.
+pub(super) struct Retiring<'a>(&'a RwLock<Option<String>>);
+
+impl Drop for Retiring<'_> {
+    fn drop(&mut self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// A registered module as the journal keeps it.
@@ -67,12 +82,19 @@ impl Modules {
         let known = admitted.into_iter().collect::<Result<_, _>>()?;
         Ok(Self {
             engine: engine.clone(),
+            compiler: None,
             known: RwLock::new(known),
-            registering: Mutex::default(),
+            retiring: RwLock::default(),
+            changing: Mutex::default(),
         })
     }
 
-    /// Admits what is registered. One that is no longer admitted is left out: its keys are refused,
+    /// With a process in which a component is tried before it is registered.
+    pub(crate) fn with_compiler(self, compiler: Option<Arc<CompileHelper>>) -> Self {
+        Self { compiler, ..self }
+    }
+
+    /// Admits what is registered, and was tried then. One that is no longer admitted is left out: its keys are refused,
     /// and the service starts.
     pub(crate) async fn load(&self, journal: &Journal) -> Result<(), StoreFault> {
         let from = RecordId::PolicyModule(String::new());
@@ -99,18 +121,19 @@ impl Modules {
         component: Vec<u8>,
         now: u64,
     ) -> Result<KnownModule, RegisterError> {
-        let _registering = self.registering.lock().await;
+        let _alone = self.alone().await;
         let digest = ModuleDigest::of(&component).to_string();
         if let Some(same) = self.of_name(name).filter(|known| known.digest == digest) {
             return Ok(same);
         }
-        let (module, component) = self.compile(name.to_owned(), component, now).await?;
         if let Some(known) = self.of_name(name) {
             return Err(RegisterError::Exists { name: known.name, digest: known.digest });
         }
         if self.list().len() >= MAX_REGISTERED + stock::ALL.len() {
             return Err(RegisterError::TooMany);
         }
+        let component = self.attempt(component).await?;
+        let (module, component) = self.compile(name.to_owned(), component, now).await?;
         let record = codec::encode(&ModuleRecord { created: now, component });
         let write = Write {
             id: RecordId::PolicyModule(name.to_owned()),
@@ -120,6 +143,54 @@ impl Modules {
         writer.commit(vec![write]).await.map_err(StoreFault::from)?;
         self.add(module.clone());
         Ok(module)
+    }
+
+    /// Nothing is registered or deleted meanwhile.
+    pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
+    /// A module that is registered and can be deleted.
+    pub(super) fn registered(&self, name: &str) -> Result<KnownModule, DeleteModuleError> {
+        let known = self
+            .of_name(name)
+            .ok_or_else(|| DeleteModuleError::Unknown { name: name.to_owned() })?;
+        if known.created.is_none() {
+            return Err(DeleteModuleError::Stock { name: known.name });
+        }
+        Ok(known)
+    }
+
+    /// Lets no new policy be made with the module of this digest.
+    pub(super) fn retire(&self, digest: &str) -> Retiring<'_> {
+        let mut retiring = self.retiring.write().unwrap_or_else(PoisonError::into_inner);
+        *retiring = Some(digest.to_owned());
+        Retiring(&self.retiring)
+    }
+
+    fn is_retiring(&self, digest: &str) -> bool {
+        let retiring = self.retiring.read().unwrap_or_else(PoisonError::into_inner);
+        retiring.as_deref() == Some(digest)
+    }
+
+    /// Whether a policy of the component with this digest may be written. Whoever asks is the journal's
+    /// writer.
+    pub(crate) fn check_kept(&self, digest: &str) -> Result<(), StoreFault> {
+        match self.find(|known| known.digest == digest) {
+            Some(_) if !self.is_retiring(digest) => Ok(()),
+            _ => Err(StoreFault::ModuleGone),
+        }
+    }
+
+    /// The module with this name, or with this digest, for a policy that is to be made.
+    pub(super) fn for_new_policies(&self, name: &str) -> Option<KnownModule> {
+        self.named(name).filter(|known| !self.is_retiring(&known.digest))
+    }
+
+    /// Gives up a module that is no longer in the journal, and with the last of its policies its code.
+    pub(super) fn forget(&self, name: &str) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|known| known.name != name);
     }
 
     /// The module with this name, or with this digest.
@@ -149,6 +220,15 @@ impl Modules {
 
     fn add(&self, module: KnownModule) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).push(module);
+    }
+
+    /// Compiles in a process of its own, and forgets the code.
+    async fn attempt(&self, component: Vec<u8>) -> Result<Vec<u8>, RegisterError> {
+        let compiler = self.compiler.clone().ok_or(RegisterError::NoCompiler)?;
+        let attempt = tokio::task::spawn_blocking(move || {
+            compiler.compile(&component).map(|()| component).map_err(RegisterError::NotCompiled)
+        });
+        attempt.await.unwrap_or(Err(RegisterError::Broken))
     }
 
     /// Compiles beside the thread that answers requests.
@@ -188,6 +268,10 @@ impl KnownModule {
 pub(crate) enum RegisterError {
     #[error("The component is not admitted: {0}.")]
     Admission(#[from] AdmissionError),
+    #[error("The component is not admitted: {0}.")]
+    NotCompiled(NotCompiled),
+    #[error("This worker has no process in which a component is tried first, and registers none.")]
+    NoCompiler,
     #[error(
         "A policy module with the name {name} exists, with the SHA-256 {digest}. A module never \
          changes: give the new one another name."

@@ -155,6 +155,20 @@ impl Member {
         writes.push(key_write(after, &self.before.policy, &self.before.aliases)?);
         Ok(self.store.localized(writes))
     }
+
+    /// Keeps the key in memory as the entry `version` has made it: who asks for it next, and whoever
+    /// waits to change it, need not ask the host and open its record.
+    fn remember(self, version: u64) {
+        let Self { store, before, after, changed } = self;
+        if !changed {
+            return;
+        }
+        let (policy, aliases) = (before.policy.clone(), before.aliases.clone());
+        // One that could not be used is read from its record, and that fault reported.
+        if let Ok(held) = HeldKey::new(after, &store.place, policy, aliases) {
+            store.remember(Arc::new(held), version);
+        }
+    }
 }
 
 /// A key that is about to be changed, with those that are related to it.
@@ -229,6 +243,10 @@ impl Family {
         let writes = members.filter(|one| one.changed).map(Member::writes);
         Ok(writes.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
+
+    fn remember(self, version: u64) {
+        [self.own].into_iter().chain(self.relatives).for_each(|one| one.remember(version));
+    }
 }
 
 impl KeyStore {
@@ -271,7 +289,8 @@ impl KeyStore {
         let mut family = self.family(id).await?.ok_or(StoreFault::Gone(id))?;
         let mut writes = edit(&mut family)?;
         writes.extend(family.writes().map_err(StoreFault::from)?);
-        writer.commit(writes).await.map_err(StoreFault::from)?;
+        let committed = writer.commit(writes).await.map_err(StoreFault::from)?;
+        family.remember(committed.sequence);
         self.rescheduled.notify_one();
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::ml_dsa::{self, MlDsaPair};
 use super::ml_kem::{self, Encapsulated, MlKemPair};
 use super::signing::{Scheme, Signable, SigningAlgorithm};
 use super::spec::{KeySpec, KeyUsage};
+use crate::threads::Cost;
 use aws_lc_rs::agreement;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
@@ -68,6 +69,11 @@ impl From<KeyRejected> for PairError {
     fn from(_: KeyRejected) -> Self {
         Self::Failed
     }
+}
+
+/// What [`generate`] takes.
+pub(crate) fn cost_of_generating(spec: KeySpec) -> Cost {
+    if rsa_size(spec).is_some() { Cost::Long } else { Cost::Short }
 }
 
 /// The private key of a new key pair as PKCS #8. RSA takes from tenths of a second to seconds.
@@ -134,6 +140,17 @@ impl KeyPair {
         Ok(Self { public_key: public_key(spec, pkcs8)?, private })
     }
 
+    /// What [`KeyPair::sign`] takes. With RSA_2048, the P-521 curve or ML_DSA_87 it is between a tenth
+    /// and a half of a millisecond, with RSA_3072 one, with RSA_4096 two; the implementation that
+    /// signs a μ makes its key anew each time.
+    pub(crate) fn cost_of_signing(&self, signed: &Signable) -> Cost {
+        match (&self.private, signed) {
+            (Private::RsaSigning(pair), _) => cost_of_rsa(pair.public_modulus_len()),
+            (_, Signable::Mu(_)) => Cost::Long,
+            _ => Cost::Short,
+        }
+    }
+
     pub(crate) fn sign(
         &self,
         algorithm: &SigningAlgorithm,
@@ -162,6 +179,7 @@ impl KeyPair {
         }
     }
 
+    /// Takes less than half a millisecond, whatever the key.
     pub(crate) fn verify(
         &self,
         algorithm: &SigningAlgorithm,
@@ -213,6 +231,14 @@ impl KeyPair {
         }
         let mut room = vec![0; public.ciphertext_size()];
         Ok(public.encrypt(algorithm, plaintext, &mut room, None)?.to_vec())
+    }
+
+    /// What [`KeyPair::decrypt`] takes.
+    pub(crate) fn cost_of_decrypting(&self) -> Cost {
+        match &self.private {
+            Private::Decrypting { private, .. } => cost_of_rsa(private.key_size_bytes()),
+            _ => Cost::Short,
+        }
     }
 
     pub(crate) fn decrypt(
@@ -274,6 +300,11 @@ impl KeyPair {
             _ => Err(PairError::OtherKind),
         }
     }
+}
+
+/// What a private operation takes with a modulus of so many bytes.
+fn cost_of_rsa(length: usize) -> Cost {
+    if length <= KeySize::Rsa2048.len() { Cost::Short } else { Cost::Long }
 }
 
 /// The DER SubjectPublicKeyInfo of a private key in PKCS #8, if it is one of this spec.

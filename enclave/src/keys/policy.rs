@@ -35,7 +35,7 @@ impl KeyPolicy {
 pub(crate) struct StoredPolicy {
     document: String,
     /// SHA-256 of the component that made `state`, lower-case hex.
-    digest: String,
+    pub(crate) digest: String,
     #[serde(with = "serde_bytes")]
     state: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Modules {
                 (named.module.as_str(), configuration.as_bytes())
             }
         };
-        let found = self.named(name).ok_or_else(|| PolicyRefused::UnknownModule {
+        let found = self.for_new_policies(name).ok_or_else(|| PolicyRefused::UnknownModule {
             name: name.to_owned(),
             known: self.names().join(", "),
         })?;

@@ -39,7 +39,7 @@ pub(crate) struct HeldKey {
 }
 
 impl HeldKey {
-    fn new(
+    pub(super) fn new(
         key: Key,
         place: &Place,
         policy: Arc<KeyPolicy>,
@@ -233,8 +233,22 @@ impl KeyStore {
             Arc::new(self.modules.restore(policy)?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
-        self.remember(record, held.clone(), version);
+        self.remember(held.clone(), version);
         Ok(Some(held))
+    }
+
+    /// The digest of the component that decides for a key; none where there is no such key.
+    pub(super) async fn policy_digest(&self, id: KeyId) -> Result<Option<String>, StoreFault> {
+        let record = self.local(RecordId::Key(id));
+        if let Some(current) = self.journal.version(&record)
+            && let Some((version, held)) = self.cache().get(&record)
+            && *version == current
+        {
+            return Ok(Some(held.policy.digest.clone()));
+        }
+        let Some(plaintext) = self.journal.get(&record).await? else { return Ok(None) };
+        let OwnedKeyRecord { policy, .. } = codec::decode(&plaintext)?;
+        Ok(Some(policy.digest))
     }
 
     pub(crate) async fn create(
@@ -245,12 +259,14 @@ impl KeyStore {
         let held = HeldKey::new(key, &self.place, Arc::new(policy), Vec::new())?;
         let write = key_write(&held.key, &held.policy, &held.aliases)?;
         let writer = self.journal.writer().await?;
+        self.modules.check_kept(&held.policy.digest)?;
         self.commit(writer, vec![write]).await?;
         Ok(Arc::new(held))
     }
 
     pub(crate) async fn put_policy(&self, id: KeyId, policy: &KeyPolicy) -> Result<(), StoreFault> {
         let writer = self.journal.writer().await?;
+        self.modules.check_kept(&policy.digest)?;
         let held = self.by_id(id).await?.ok_or(StoreFault::Gone(id))?;
         let write = key_write(&held.key, policy, &held.aliases)?;
         self.commit(writer, vec![write]).await
@@ -303,10 +319,12 @@ impl KeyStore {
             .collect()
     }
 
-    fn remember(&self, record: RecordId, held: Arc<HeldKey>, version: u64) {
+    /// Keeps a key of this Region in memory.
+    pub(super) fn remember(&self, held: Arc<HeldKey>, version: u64) {
         if held.key.grants.len() > CACHED_GRANTS {
             return;
         }
+        let record = self.local(RecordId::Key(held.key.id));
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {
             let any = cache.keys().next().cloned();
@@ -361,4 +379,6 @@ pub(crate) enum StoreFault {
     Random(#[from] RandomUnavailable),
     #[error("the key was deleted meanwhile")]
     Gone(KeyId),
+    #[error("the policy module was deleted meanwhile")]
+    ModuleGone,
 }

@@ -43,12 +43,10 @@ impl Input for DeriveSharedSecret {
         suits(permit, permit.key()?, KeyUsage::KeyAgreement, self.algorithm)
     }
 
-    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let (held, peer) = (permit.key()?.clone(), self.public_key);
-        let agree = move || held.pair.as_ref().map(|pair| pair.agree(&peer));
-        let secret = service.computing.using.run(agree).await?.ok_or(ApiError::Internal)?;
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let held = permit.key()?;
-        let secret = secret.map_err(|_| {
+        let pair = held.pair.as_ref().ok_or(ApiError::Internal)?;
+        let secret = pair.agree(&self.public_key).map_err(|_| {
             let spec = held.key.spec.name();
             ApiError::Validation(format!(
                 "PublicKey is not a DER-encoded SubjectPublicKeyInfo of a key of spec {spec}."

@@ -76,7 +76,7 @@ impl DataKeyPair {
             let public = pair::public_key(spec, &private)?;
             Ok::<_, PairError>((private, public))
         };
-        let made = service.computing.making.run(make).await?;
+        let made = service.computing.making.run(pair::cost_of_generating(spec), make).await?;
         let (private, public) = made.map_err(|_| ApiError::Internal)?;
         let held = permit.key()?;
         let (blob, material) = seal_symmetric(held, &self.context, &private)?;

@@ -67,11 +67,9 @@ impl Input for Encapsulate {
         self.asked.suits(permit)
     }
 
-    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let held = permit.key()?.clone();
-        let encapsulate = move || held.pair.as_ref().map(|pair| pair.encapsulate());
-        let made = service.computing.using.run(encapsulate).await?.ok_or(ApiError::Internal)?;
-        let made = made.map_err(|_| ApiError::Internal)?;
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let pair = permit.key()?.pair.as_ref().ok_or(ApiError::Internal)?;
+        let made = pair.encapsulate().map_err(|_| ApiError::Internal)?;
         let mut answer = self.asked.answer(&permit, &made.secret)?;
         let members = answer.as_object_mut().ok_or(ApiError::Internal)?;
         members.insert(CIPHERTEXT.into(), BASE64.encode(made.ciphertext).into());
@@ -106,10 +104,9 @@ impl Input for Decapsulate {
         }
     }
 
-    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let (held, ciphertext) = (permit.key()?.clone(), self.ciphertext);
-        let decapsulate = move || held.pair.as_ref().map(|pair| pair.decapsulate(&ciphertext));
-        let secret = service.computing.using.run(decapsulate).await?.ok_or(ApiError::Internal)?;
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
+        let pair = permit.key()?.pair.as_ref().ok_or(ApiError::Internal)?;
+        let secret = pair.decapsulate(&self.ciphertext);
         self.asked.answer(&permit, &secret.map_err(|_| ApiError::InvalidCiphertext)?)
     }
 }

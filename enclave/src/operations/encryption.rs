@@ -304,9 +304,10 @@ async fn open(
     if algorithm == SYMMETRIC_DEFAULT {
         return open_symmetric(held, &blob, &context);
     }
+    let cost = held.pair.as_ref().ok_or(ApiError::Internal)?.cost_of_decrypting();
     let held = held.clone();
     let decrypt = move || held.pair.as_ref().map(|pair| pair.decrypt(algorithm, &blob));
-    let plaintext = service.computing.using.run(decrypt).await?.ok_or(ApiError::Internal)?;
+    let plaintext = service.computing.using.run(cost, decrypt).await?.ok_or(ApiError::Internal)?;
     let plaintext = plaintext.map_err(|_| ApiError::InvalidCiphertext)?;
     Ok(Opened { plaintext, material: None })
 }

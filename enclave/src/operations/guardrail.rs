@@ -22,7 +22,7 @@ impl Input for PutGuardrail {
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let policy = permit.new_guardrail(service, &self.policy, self.bypass_lockout_check)?;
-        service.guardrail.put(&policy).await?;
+        service.guardrail.put(&service.keys.modules, &policy).await?;
         Ok(json!({}))
     }
 

@@ -13,6 +13,7 @@ use crate::keys::spec::KeyType;
 use crate::keys::store::HeldKey;
 use crate::keys::wrapping::{OpenToken, Wrapping, WrappingKey};
 use crate::service::Service;
+use crate::threads::Cost;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
@@ -164,7 +165,7 @@ impl Input for GetParametersForImport {
             let public = pair::public_key(wrapping.spec(), &private)?;
             Ok::<_, PairError>((private, public))
         };
-        let made = service.computing.making.run(make).await?;
+        let made = service.computing.making.run(Cost::Long, make).await?;
         let (private, public) = made.map_err(|_| ApiError::Internal)?;
         let expires = permit.time().saturating_add(TOKEN_LIFE);
         let private = PrivateMaterial::new(private);
@@ -275,7 +276,7 @@ impl Input for ImportKeyMaterial {
             let bytes = key.unwrap(&self.encrypted).ok()?;
             NewMaterial::read(id, spec, usage, &bytes).ok()
         };
-        let material = service.computing.using.run(unwrap).await?;
+        let material = service.computing.using.run(Cost::Long, unwrap).await?;
         let material = material.ok_or(ApiError::InvalidCiphertext)?;
         let mut imported = None;
         let import = |key: &mut Key| {

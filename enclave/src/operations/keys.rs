@@ -116,7 +116,8 @@ async fn private(service: &Service, spec: KeySpec) -> Result<Option<PrivateMater
             made.map(Some).map_err(|_| ApiError::Internal)
         }
         KeyType::Asymmetric => {
-            let made = service.computing.making.run(move || pair::generate(spec)).await?;
+            let (cost, make) = (pair::cost_of_generating(spec), move || pair::generate(spec));
+            let made = service.computing.making.run(cost, make).await?;
             let made = made.map_err(|_| ApiError::Internal)?;
             Ok(Some(PrivateMaterial::new(made)))
         }

@@ -48,7 +48,7 @@ use imports::{DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMateri
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
 use mac::{GenerateMac, VerifyMac};
-use modules::{ListPolicyModules, RegisterPolicyModule};
+use modules::{DeletePolicyModule, ListPolicyModules, RegisterPolicyModule};
 use multi_region::{ReplicateKey, UpdatePrimaryRegion};
 use policies::{GetKeyPolicy, ListKeyPolicies, PutKeyPolicy};
 use principal_policies::{

@@ -1,9 +1,10 @@
-//! RegisterPolicyModule, ListPolicyModules: Sekisho's own. A key policy then names the module:
+//! RegisterPolicyModule, ListPolicyModules, DeletePolicyModule: Sekisho's own. A key policy then names the module:
 //! `{"module": "<name>", "config": …}`.
 
 use super::{Input, MARKER, limit, page, seconds};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Pattern, Text};
 use crate::authorize::Permit;
+use crate::keys::module_deletion::DeleteModuleError;
 use crate::keys::modules::{KnownModule, RegisterError};
 use crate::service::Service;
 use sekisho_policy_engine::ACCEPTED_VERSIONS;
@@ -18,8 +19,8 @@ const NAME: Text = Text {
         allows: |letter| matches!(letter, 'a'..='z' | '0'..='9' | '-'),
     }),
 };
-/// What fits into a request in base64 (512 KiB), bytes.
-const MAX_COMPONENT: usize = 380 * 1024;
+/// As the engine has it, bytes.
+const MAX_COMPONENT: usize = 1920 * 1024;
 const DEFAULT_LIMIT: i64 = 100;
 
 pub(crate) struct RegisterPolicyModule {
@@ -77,6 +78,31 @@ impl Input for ListPolicyModules {
     }
 }
 
+pub(crate) struct DeletePolicyModule {
+    name: String,
+}
+
+impl Input for DeletePolicyModule {
+    fn read(fields: &mut Fields) -> Result<Self, ApiError> {
+        Ok(Self { name: fields.required_text("Name", NAME)? })
+    }
+
+    async fn perform(self, service: &Service, _: Permit) -> Result<Value, ApiError> {
+        let deleted =
+            service.keys.delete_module(&self.name).await.map_err(|error| match error {
+                DeleteModuleError::Fault(fault) => fault.into(),
+                DeleteModuleError::Used { .. } => ApiError::DeleteConflict(error.to_string()),
+                DeleteModuleError::Unknown { .. } => ApiError::NotFound(error.to_string()),
+                DeleteModuleError::Stock { .. } => ApiError::Validation(error.to_string()),
+            })?;
+        Ok(json!({ "PolicyModule": description(&deleted) }))
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts::account(AccountResource::Any)
+    }
+}
+
 fn description(known: &KnownModule) -> Value {
     let mut description = json!({
         "Name": known.name,
@@ -96,8 +122,9 @@ fn refusal(error: RegisterError) -> ApiError {
         RegisterError::Fault(fault) => fault.into(),
         RegisterError::Exists { .. } => ApiError::EntityAlreadyExists(error.to_string()),
         RegisterError::TooMany => ApiError::LimitExceeded(error.to_string()),
-        RegisterError::Admission(_) | RegisterError::Broken => {
-            ApiError::Validation(error.to_string())
-        }
+        RegisterError::Admission(_)
+        | RegisterError::NotCompiled(_)
+        | RegisterError::NoCompiler
+        | RegisterError::Broken => ApiError::Validation(error.to_string()),
     }
 }

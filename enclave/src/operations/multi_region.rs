@@ -103,6 +103,7 @@ impl Input for ReplicateKey {
                 let arn = there.keys.place.key_arn(primary.id);
                 return Err(ApiError::ReplicaExists { arn });
             }
+            there.keys.modules.check_kept(&policy.digest)?;
             let replica = replica(primary);
             let write = key_write(&replica, &policy, &[]).map_err(StoreFault::from)?;
             family.add(&region);

@@ -108,8 +108,9 @@ impl Input for Sign {
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (algorithm, signed) = self.asked.signable()?;
         let held = permit.key()?.clone();
+        let cost = held.pair.as_ref().ok_or(ApiError::Internal)?.cost_of_signing(&signed);
         let sign = move || held.pair.as_ref().map(|pair| pair.sign(algorithm, &signed));
-        let signature = service.computing.using.run(sign).await?.ok_or(ApiError::Internal)?;
+        let signature = service.computing.using.run(cost, sign).await?.ok_or(ApiError::Internal)?;
         let signature = signature.map_err(|_| ApiError::Internal)?;
         Ok(json!({
             "KeyId": permit.key()?.arn,
@@ -138,21 +139,17 @@ impl Input for Verify {
         self.asked.suits(permit)
     }
 
-    async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
+    async fn perform(self, _: &Service, permit: Permit) -> Result<Value, ApiError> {
         let (algorithm, signed) = self.asked.signable()?;
-        let (held, signature) = (permit.key()?.clone(), self.signature);
-        let verify = move || {
-            held.pair.as_ref().map(|pair| pair.verify(algorithm, &signed, &signature).is_ok())
-        };
-        match service.computing.using.run(verify).await? {
-            Some(true) => Ok(json!({
-                "KeyId": permit.key()?.arn,
-                "SignatureValid": true,
-                ALGORITHM: algorithm.name,
-            })),
-            Some(false) => Err(ApiError::InvalidKmsSignature),
-            None => Err(ApiError::Internal),
-        }
+        let held = permit.key()?;
+        let pair = held.pair.as_ref().ok_or(ApiError::Internal)?;
+        let verified = pair.verify(algorithm, &signed, &self.signature);
+        verified.map_err(|_| ApiError::InvalidKmsSignature)?;
+        Ok(json!({
+            "KeyId": held.arn,
+            "SignatureValid": true,
+            ALGORITHM: algorithm.name,
+        }))
     }
 }
 

@@ -217,6 +217,7 @@ impl Keys {
             Vec::new(),
             store,
             Cadence::DEFAULT,
+            None,
             now,
         )
         .await?;

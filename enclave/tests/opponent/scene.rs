@@ -171,6 +171,7 @@ impl Scene {
             listen: Address::Unix { path: self.folder.path().join("worker.sock") },
             store: Opponent::address(self.folder.path()),
             bounds: self.bounds,
+            compiler: None,
         }
     }
 

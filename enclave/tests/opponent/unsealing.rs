@@ -75,6 +75,7 @@ impl Unsealing {
             listen: Address::Unix { path: self.folder.path().join("worker.sock") },
             store: Opponent::address(self.folder.path()),
             bounds,
+            compiler: None,
         }
     }
 

@@ -32,8 +32,7 @@ pub enum AdmissionError {
     /// It is shaped so that compiling it may cost too much.
     #[error(transparent)]
     Bound(#[from] BoundExceeded),
-    /// It is not valid, or uses what is switched off: floats, threads, SIMD, GC,
-    /// exceptions, several memories in one module, more memory than the limit.
+    /// It is not valid, or uses what is switched off: threads, SIMD, GC, exceptions, several memories in one module, more memory than the limit.
     #[error("the component does not compile under the engine's rules: {reason}")]
     Compile {
         /// What is wrong, and where.
@@ -79,8 +78,13 @@ pub struct BoundExceeded {
     pub limit: usize,
 }
 
-/// Checks size, kind, imports and shape, in this order and in one pass over the bytes.
-pub(crate) fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), AdmissionError> {
+/// Checks size, kind, imports and shape, in this order and in one pass over the bytes, before anything
+/// is compiled. It allocates little, whatever the bytes are.
+///
+/// # Errors
+///
+/// The first rule that the component breaks.
+pub fn inspect(bytes: &[u8], limits: &AdmissionLimits) -> Result<(), AdmissionError> {
     if bytes.len() > limits.size {
         return Err(AdmissionError::Size { size: bytes.len(), limit: limits.size });
     }
@@ -137,15 +141,25 @@ fn malformed(error: BinaryReaderError) -> AdmissionError {
 struct Shape<'a> {
     limits: &'a AdmissionLimits,
     nested: usize,
+    types: usize,
     functions: usize,
     block_values: usize,
+    branch_targets: usize,
     /// Parameters and results of each function type of the module being read.
     block_types: Vec<usize>,
 }
 
 impl<'a> Shape<'a> {
     fn new(limits: &'a AdmissionLimits) -> Self {
-        Self { limits, nested: 0, functions: 0, block_values: 0, block_types: Vec::new() }
+        Self {
+            limits,
+            nested: 0,
+            types: 0,
+            functions: 0,
+            block_values: 0,
+            branch_targets: 0,
+            block_types: Vec::new(),
+        }
     }
 
     fn inspect(&mut self, payload: Payload<'_>) -> Result<(), AdmissionError> {
@@ -155,6 +169,8 @@ impl<'a> Shape<'a> {
                 count(&mut self.nested, 1, limit, "nested modules and components")
             }
             Payload::TypeSection(types) => {
+                let number = usize::try_from(types.count()).unwrap_or(usize::MAX);
+                count(&mut self.types, number, self.limits.types, "types of functions")?;
                 for function in types.into_iter_err_on_gc_types() {
                     let function = function.map_err(malformed)?;
                     let values = function.params().len().saturating_add(function.results().len());
@@ -177,20 +193,25 @@ impl<'a> Shape<'a> {
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             count(&mut locals, number, limits.locals, "local variables in a function")?;
         }
+        let mut nesting: usize = 0;
         for operator in body.get_operators_reader().map_err(malformed)? {
-            let (Operator::Block { blockty }
-            | Operator::Loop { blockty }
-            | Operator::If { blockty }) = operator.map_err(malformed)?
-            else {
-                continue;
-            };
-            let values = self.values_of(blockty);
-            count(
-                &mut self.block_values,
-                values,
-                limits.block_values,
-                "parameters and results of blocks",
-            )?;
+            match operator.map_err(malformed)? {
+                Operator::Block { blockty }
+                | Operator::Loop { blockty }
+                | Operator::If { blockty } => {
+                    count(&mut nesting, 1, limits.nesting, "blocks within blocks")?;
+                    let (values, limit) = (self.values_of(blockty), limits.block_values);
+                    let what = "parameters and results of blocks";
+                    count(&mut self.block_values, values, limit, what)?;
+                }
+                Operator::End => nesting = nesting.saturating_sub(1),
+                Operator::BrTable { targets } => {
+                    let targets = usize::try_from(targets.len()).unwrap_or(usize::MAX);
+                    let limit = limits.branch_targets;
+                    count(&mut self.branch_targets, targets, limit, "targets of branch tables")?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

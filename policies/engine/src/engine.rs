@@ -24,8 +24,13 @@ const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
 /// What a component may use of WebAssembly: what compilers to it use today without
-/// being asked, less floats. All of it is deterministic.
+/// being asked. All of it is deterministic; of floats, because a NaN has one form
+/// here.
 const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::FLOATS)
+    // For what passes text from one memory to another inside a component. A module still defines
+    // one memory at most: the pool has no more for it.
+    .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
@@ -82,18 +87,17 @@ impl Engine {
     ///
     /// Compiling runs in this process and takes milliseconds for an honest policy. The
     /// bounds of [`AdmissionLimits`](crate::AdmissionLimits) cut off the known ways to
-    /// make it expensive, and are no promise about time.
+    /// make it expensive, and are no promise about time: a component of unknown origin
+    /// is for [`try_compiling`] first, in a process that may be ended.
     ///
     /// # Errors
     ///
     /// The first rule that the component breaks.
     pub fn admit(&self, bytes: &[u8]) -> Result<Module, AdmissionError> {
         admission::inspect(bytes, &self.shared.limits.admission)?;
-        let compile = |error: wasmtime::Error| AdmissionError::Compile {
-            reason: crate::answer::cut(&format!("{error:#}"), 512),
-        };
-        let component = Component::from_binary(&self.shared.wasmtime, bytes).map_err(compile)?;
-        let pre = self.shared.linker.instantiate_pre(&component).map_err(compile)?;
+        let component =
+            Component::from_binary(&self.shared.wasmtime, bytes).map_err(not_compiled)?;
+        let pre = self.shared.linker.instantiate_pre(&component).map_err(not_compiled)?;
         Ok(Module {
             shared: Arc::new(Compiled {
                 functions: Functions::find(&pre)?,
@@ -111,6 +115,25 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// Inspects and compiles a component as [`Engine::admit`] does, and throws the code away: with no pool
+/// of instances, nothing is taken of the machine but what compiling takes.
+///
+/// Bounds of time and memory are the calling process's own, which gives itself up for them.
+///
+/// # Errors
+///
+/// The first rule that the component breaks; the contract is not looked at.
+pub fn try_compiling(bytes: &[u8], limits: &Limits) -> Result<(), AdmissionError> {
+    admission::inspect(bytes, &limits.admission)?;
+    let compile = || wasmtime::Engine::new(&rules(limits))?.precompile_component(bytes);
+    compile().map(drop).map_err(not_compiled)
+}
+
+fn not_compiled(error: wasmtime::Error) -> AdmissionError {
+    AdmissionError::Compile { reason: crate::answer::cut(&format!("{error:#}"), 512) }
+}
+
+/// The rules, and a pool of instances.
 fn configuration(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.concurrent)
@@ -127,6 +150,13 @@ fn configuration(limits: &Limits) -> Config {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .max_unused_warm_slots(limits.concurrent);
+    let mut config = rules(limits);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// What a component may use, and how it is compiled.
+fn rules(limits: &Limits) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -138,8 +168,7 @@ fn configuration(limits: &Limits) -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(limits.stack)
         // Nobody reads a policy's backtrace, and unwinding it costs time.
-        .wasm_backtrace_max_frames(None)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        .wasm_backtrace_max_frames(None);
     config
 }
 

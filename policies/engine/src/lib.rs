@@ -24,12 +24,12 @@ mod sandbox;
 pub mod stock;
 mod ticker;
 
-pub use admission::{AdmissionError, BoundExceeded};
+pub use admission::{AdmissionError, BoundExceeded, inspect};
 pub use contract::{
     ACCEPTED_VERSIONS, Answer, Approvals, Attestation, AttestationKind, ConfigurationError,
     Decision, Grant, Key, Obligation, Pair, Pcr, Principal, Request,
 };
-pub use engine::{Engine, EngineError, Module, ModuleDigest};
+pub use engine::{Engine, EngineError, Module, ModuleDigest, try_compiling};
 pub use evaluation::{Evaluation, Permit};
 pub use limits::{AdmissionLimits, AnswerLimits, Budget, Limits};
 pub use policy::{ConfigureError, Policy};

@@ -58,16 +58,19 @@ fn endless_loop_with_endless_fuel() {
     let start = Instant::now();
     let evaluation = evaluate_in(&engine, "(loop br 0) unreachable", "");
     assert_eq!(evaluation.failure(), Some(&Failure::Deadline));
-    let took = start.elapsed();
-    assert!(took >= Duration::from_millis(100), "{took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(start.elapsed() >= Duration::from_millis(100));
 }
 
 #[test]
 fn endless_loop_in_configure() {
     let engine = engine();
     let module = engine.admit(&component("(loop br 0) unreachable", ALLOW, "")).unwrap();
-    assert!(matches!(module.configure(b"{}"), Err(ConfigureError::Failed(Failure::Fuel))));
+    // On a starved machine the deadline comes before the end of so much fuel.
+    let failed = module.configure(b"{}");
+    assert!(
+        matches!(failed, Err(ConfigureError::Failed(Failure::Fuel | Failure::Deadline))),
+        "{failed:?}"
+    );
 }
 
 #[test]
@@ -203,6 +206,91 @@ fn oversized_state_and_configuration() {
         module.configure(&vec![b' '; 65537]),
         Err(ConfigureError::Size { size: 65537, limit: 65536 })
     ));
+}
+
+/// Where the arguments are to be put, for an instance that hands out what it does not have.
+#[test]
+fn trap_in_realloc() {
+    let engine = engine();
+    let configured = |realloc: &str| {
+        let wit = include_str!("../../wit/policy.wit");
+        let text = format!(
+            r#"(module (memory (export "memory") 1)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
+            (func (export "sekisho:policy/policy@0.2.0#configure")
+                (param i32 i32) (result i32) {EMPTY_STATE})
+            (func (export "sekisho:policy/policy@0.2.0#evaluate")
+                (param i32) (result i32) {ALLOW}))"#
+        );
+        let bytes = support::componentize(wat::parse_str(text).unwrap(), wit);
+        let module = engine.admit(&bytes).unwrap();
+        module.configure(b"configuration")
+    };
+    for realloc in
+        ["unreachable", "i32.const -8", "i32.const 65532", "(loop br 0) unreachable", "i32.const 3"]
+    {
+        let outcome = configured(realloc);
+        // Where everything is aligned, an odd address is none of the host's business.
+        let is_odd = realloc == "i32.const 3";
+        assert_eq!(outcome.is_err(), !is_odd, "{realloc}: {outcome:?}");
+        if let Ok(policy) = outcome {
+            let evaluation = policy.evaluate(&request("kms:Decrypt", ROOT));
+            assert!(evaluation.into_permit().is_err(), "{realloc}");
+        }
+    }
+}
+
+/// An operation on floats that gives a NaN gives the same one on every machine.
+#[test]
+fn floats_are_deterministic() {
+    let nan = |operation: &str| {
+        // The reason of the deny is the eight bytes of the result, as hex digits would be if they
+        // were text: compared with the canonical NaN where it is made.
+        let evaluate = format!(
+            "{operation} i64.reinterpret_f64 i64.const 0x7ff8000000000000 i64.ne
+             (if (then unreachable)) i32.const 128"
+        );
+        failure_or_allow(&evaluate)
+    };
+    for operation in [
+        "f64.const 0 f64.const 0 f64.div",
+        "f64.const 0 f64.neg f64.const 0 f64.div",
+        "f64.const -1 f64.sqrt",
+        "f64.const inf f64.const inf f64.sub",
+        "f64.const nan:0x4000000000001 f64.const 1 f64.add",
+        "i64.const 0xfff8000000000123 f64.reinterpret_i64 f64.const 2 f64.mul",
+        "f64.const nan f64.neg f64.const 1 f64.min",
+        "f32.const nan:0x200001 f64.promote_f32",
+    ] {
+        assert_eq!(nan(operation), None, "{operation}");
+    }
+    // What is no operation on numbers leaves the bits as the policy wrote them.
+    assert!(nan("i64.const 0x7ff8000000000001 f64.reinterpret_i64").is_some());
+}
+
+fn failure_or_allow(evaluate: &str) -> Option<Failure> {
+    let evaluation = evaluate_in(&engine(), evaluate, "");
+    evaluation.failure().cloned()
+}
+
+/// A huge reason in a refused configuration, and a huge place.
+#[test]
+fn oversized_refusals() {
+    let engine = engine();
+    for (place, reason, part) in [(1025, 1, Part::Place), (1, 1025, Part::Reason)] {
+        let configure = format!(
+            "i32.const 64 i32.const 1 i32.store8
+             i32.const 68 i32.const 1024 i32.store i32.const 72 i32.const {place} i32.store
+             i32.const 76 i32.const 1024 i32.store i32.const 80 i32.const {reason} i32.store
+             i32.const 64"
+        );
+        let module = engine.admit(&component(&configure, ALLOW, "")).unwrap();
+        let refused = module.configure(b"{}");
+        assert!(
+            matches!(&refused, Err(ConfigureError::Failed(Failure::Oversized(found))) if *found == part),
+            "{refused:?}"
+        );
+    }
 }
 
 /// What one call leaves in memory, no other sees.

@@ -2,20 +2,24 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 use super::{Limits, write_frames};
 use crate::frame::{Frame, FrameError, MAX_FRAME, read_body, read_header};
 use crate::log::{Event, log};
+
+/// Calls that have waited too long are looked for this many times in the patience of a call.
+const LOOKS: u32 = 4;
 
 /// Makes calls over one stream. Cheap to clone; the stream closes with the last clone.
 #[derive(Clone, Debug)]
 pub struct Caller {
     requests: mpsc::Sender<Frame>,
     connection: Arc<Connection>,
-    limits: Limits,
 }
 
 impl Caller {
@@ -30,10 +34,10 @@ impl Caller {
         let connection = Arc::new(Connection {
             permits: Arc::new(Semaphore::new(in_flight)),
             calls: Mutex::default(),
-            given_up: Notify::new(),
+            patience: limits.patience,
         });
         tokio::spawn(Connection::run(Arc::clone(&connection), stream, queue));
-        Self { requests, connection, limits }
+        Self { requests, connection }
     }
 
     /// Sends a request and waits for its answer of at most `max_answer` bytes.
@@ -52,29 +56,19 @@ impl Caller {
         if body.len() > MAX_FRAME {
             return Err(CallError::TooLarge);
         }
-        match tokio::time::timeout(self.limits.patience, self.exchange(body, max_answer)).await {
-            Ok(result) => result,
-            Err(_) => {
-                log(Event::StreamGivenUp);
-                self.connection.give_up();
-                Err(CallError::TimedOut)
-            }
-        }
-    }
-
-    async fn exchange(&self, body: Vec<u8>, max_answer: usize) -> Result<Vec<u8>, CallError> {
+        let since = Instant::now();
         let permits = Arc::clone(&self.connection.permits);
-        let permit = permits.acquire_owned().await.map_err(|_| CallError::Unavailable)?;
+        let permit = permits.acquire_owned().await.map_err(|_| self.connection.failure())?;
         let (sender, answer) = oneshot::channel();
-        self.send(body, Waiting { sender, max_answer, _permit: permit })?;
-        answer.await.map_err(|_| CallError::Unavailable)
+        self.send(body, Waiting { sender, max_answer, since, _permit: permit })?;
+        answer.await.map_err(|_| self.connection.failure())
     }
 
     /// Numbers and queues a request without an await between, so that a call is either not
     /// begun or known to the connection.
     fn send(&self, body: Vec<u8>, waiting: Waiting) -> Result<(), CallError> {
         let mut calls = self.connection.calls();
-        if calls.broken {
+        if calls.broken.is_some() {
             return Err(CallError::Unavailable);
         }
         let request_id = calls.next_id;
@@ -87,7 +81,7 @@ impl Caller {
 
     /// Whether the stream is gone: every further call fails.
     pub fn is_broken(&self) -> bool {
-        self.connection.calls().broken
+        self.connection.calls().broken.is_some()
     }
 }
 
@@ -96,14 +90,15 @@ impl Caller {
 struct Connection {
     permits: Arc<Semaphore>,
     calls: Mutex<Calls>,
-    given_up: Notify,
+    patience: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
     next_id: u64,
     waiting: HashMap<u64, Waiting>,
-    broken: bool,
+    /// Why no call has an answer any more.
+    broken: Option<CallError>,
 }
 
 /// Stays until the answer comes, also when nobody waits for it any more: what the peer has to
@@ -112,6 +107,7 @@ struct Calls {
 struct Waiting {
     sender: oneshot::Sender<Vec<u8>>,
     max_answer: usize,
+    since: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -121,6 +117,7 @@ impl Connection {
         S: AsyncRead + AsyncWrite,
     {
         let (reader, writer) = tokio::io::split(stream);
+        let mut failure = CallError::Unavailable;
         tokio::select! {
             ended = self.read_answers(BufReader::new(reader)) => match ended {
                 Ok(()) => log(Event::StreamEnded),
@@ -131,9 +128,24 @@ impl Connection {
             ended = write_frames(writer, queue) => if let Err(error) = ended {
                 log(Event::StreamBroke(&error));
             },
-            () = self.given_up.notified() => {}
+            () = self.patience_ends() => {
+                log(Event::StreamGivenUp);
+                failure = CallError::TimedOut;
+            }
         }
-        self.break_off();
+        self.break_off(failure);
+    }
+
+    /// Returns when a call has waited longer than it should. All calls share one timer: each time a
+    /// timer ends sooner than those before it, tokio wakes its own thread by two system calls.
+    async fn patience_ends(&self) {
+        let is_late = |waiting: &Waiting| waiting.since.elapsed() >= self.patience;
+        loop {
+            sleep(self.patience / LOOKS).await;
+            if self.calls().waiting.values().any(is_late) {
+                return;
+            }
+        }
     }
 
     async fn read_answers<R>(&self, mut reader: R) -> Result<(), AnswerError>
@@ -153,19 +165,18 @@ impl Connection {
         Ok(())
     }
 
-    fn give_up(&self) {
-        self.break_off();
-        self.given_up.notify_one();
+    fn failure(&self) -> CallError {
+        self.calls().broken.unwrap_or(CallError::Unavailable)
     }
 
     /// Fails what waits and what will come.
-    fn break_off(&self) {
-        self.permits.close();
+    fn break_off(&self, failure: CallError) {
         let waiting = {
             let mut calls = self.calls();
-            calls.broken = true;
+            calls.broken = Some(failure);
             std::mem::take(&mut calls.waiting)
         };
+        self.permits.close();
         drop(waiting);
     }
 
