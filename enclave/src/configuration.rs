@@ -171,11 +171,19 @@ impl BootConfiguration {
         Ok(Sha384::digest(codec::encode(self)?).into())
     }
 
+    /// What PCR16 is in a worker with this configuration.
+    ///
+    /// # Errors
+    /// As [`Self::sha384`].
+    pub fn register(&self) -> Result<[u8; 48], CodecError> {
+        let digest = self.sha384()?;
+        Ok(Sha384::new().chain_update([0; 48]).chain_update(digest).finalize().into())
+    }
+
     /// Extends PCR16 with the digest and locks it, or finds it locked with just this value.
     pub(crate) fn measure(&self, nsm: &dyn Nsm) -> Result<(), MeasureError> {
         let digest = self.sha384()?;
-        let expected: [u8; 48] =
-            Sha384::new().chain_update([0; 48]).chain_update(digest).finalize().into();
+        let expected = self.register()?;
         let register = nsm.describe_pcr(BOOT_CONFIGURATION_PCR)?;
         if !register.locked {
             nsm.extend_pcr(BOOT_CONFIGURATION_PCR, &digest)?;

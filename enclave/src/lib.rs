@@ -10,6 +10,8 @@ mod bounds;
 mod cage;
 mod compiler;
 mod configuration;
+pub mod image;
+mod options;
 mod tls;
 mod unseal;
 
@@ -62,6 +64,8 @@ pub use configuration::{
 pub use credentials::BootCredential;
 pub use hpke::{HpkePair, InvalidPrivateKey, UnusableKey};
 pub use log::{LogFormat, start_log};
+pub use options::text::InvalidOption;
+pub use options::{Options, Unstartable};
 pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};

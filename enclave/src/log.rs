@@ -10,10 +10,12 @@ mod kind;
 mod subscriber;
 
 pub(crate) use kind::{connection_kind, handshake_kind};
+pub(crate) use subscriber::start_log_into;
 pub use subscriber::{LogFormat, start_log};
 
 use crate::audit::AuditError;
 use crate::cage::Gap;
+use crate::image::ClockError;
 use crate::storage::journal::JournalError;
 use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
@@ -55,6 +57,12 @@ pub(crate) enum Event<'a> {
     DrainEnded,
     Stopped,
 
+    // The machine, of a worker in an image.
+    ClockSet {
+        milliseconds: i64,
+    },
+    ClockNotSet(&'a ClockError),
+
     // Connections.
     AcceptFailed(io::ErrorKind),
     HandshakeFailed {
@@ -90,6 +98,7 @@ pub(crate) enum Event<'a> {
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
     PolicyModuleRefused,
+    NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
     },
@@ -146,6 +155,11 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::Stopped => info!("stopped"),
 
+        Event::ClockSet { milliseconds } => {
+            warn!(milliseconds, "the clock was behind the NSM's time, and is set");
+        }
+        Event::ClockNotSet(error) => error!(%error, "the clock cannot be set by the NSM's time"),
+
         Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),
         Event::HandshakeLate => debug!("a TLS handshake took too long"),
@@ -178,6 +192,12 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::NoCompiler(error) => {
+            warn!(
+                ?error,
+                "no policy module can be registered: no process can be started to try one"
+            );
         }
         Event::DecisionTooLarge { bytes } => {
             error!(bytes, "a decision is too large to be recorded")

@@ -9,6 +9,7 @@
 //! whoever wants to look at the audit log's sealed blocks beside it.
 
 mod egress;
+mod handover;
 mod limits;
 mod metrics;
 mod record;
@@ -17,6 +18,7 @@ mod service;
 mod store;
 
 pub use egress::{CredentialsSource, EgressConfig};
+pub use handover::WorkerConfiguration;
 pub use limits::raise_open_files_limit;
 pub use service::{Config, HostError, Listening, run};
 pub use store::{AuditItem, AuditReader, OpenError, RedbStore};

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use sekisho_host::{Config, CredentialsSource, EgressConfig, raise_open_files_limit, run};
-use sekisho_wire::Address;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
+use sekisho_host::{
+    Config, CredentialsSource, EgressConfig, WorkerConfiguration, raise_open_files_limit, run,
+};
 use sekisho_wire::egress::Destination;
+use sekisho_wire::{Address, handover};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
@@ -85,6 +88,12 @@ struct Arguments {
     #[arg(long, value_name = "NAME", default_value = "default", requires = "kms_credentials")]
     kms_profile: String,
 
+    /// The options that a worker in an image is started with, one `name = value` a line, the names
+    /// those of sekisho-enclave's options. It is handed over on port 8444 of --worker whenever the
+    /// worker starts, and measured there into PCR16; its log comes back the same way.
+    #[arg(long, value_name = "FILE")]
+    worker_configuration: Option<PathBuf>,
+
     /// How log lines look; RUST_LOG chooses which there are.
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -105,6 +114,9 @@ Examples:
   The same, with a root key that AWS KMS unwraps for the worker's measurement alone:
     sekisho-host … --egress-listen vsock:any:5001 --egress kms.eu-central-1.amazonaws.com:443 --kms-credentials imds
 
+  A worker in an image, which is given its boot configuration at each start:
+    sekisho-host … --worker vsock:16:8443 --worker-configuration /etc/sekisho/worker.conf
+
   A worker that is a plain process:
     sekisho-host --worker unix:/run/sekisho/worker.sock --store unix:/run/sekisho/store.sock --data ./data";
 
@@ -121,6 +133,9 @@ fn seconds() -> impl clap::builder::TypedValueParser<Value = u64> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(error) = arguments.check() {
+        error.exit();
+    }
     start_log(arguments.log_format);
     check_open_files_limit(arguments.max_connections);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -131,6 +146,19 @@ fn main() -> ExitCode {
     // A connection that outlived its drain must not hold the process.
     runtime.shutdown_background();
     status
+}
+
+impl Arguments {
+    fn check(&self) -> Result<(), clap::Error> {
+        if self.worker_configuration.is_some() && self.worker.at_port(handover::PORT).is_none() {
+            return Err(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                "--worker-configuration is for a worker behind vsock: or hybrid:, which has no \
+                 arguments; a plain process is given them",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Two files for each connection, and some for the store.
@@ -217,6 +245,10 @@ impl From<Arguments> for Config {
         let allowed = arguments.egress;
         let egress =
             arguments.egress_listen.map(|listen| EgressConfig { listen, allowed, credentials });
+        let waits_at = arguments.worker.at_port(handover::PORT);
+        let worker_configuration = waits_at
+            .zip(arguments.worker_configuration)
+            .map(|(worker, file)| WorkerConfiguration { worker, file });
         let Arguments { listen, worker, store, data, .. } = arguments;
         Self {
             max_connections: arguments.max_connections,
@@ -227,6 +259,7 @@ impl From<Arguments> for Config {
             drain: Duration::from_secs(arguments.drain_seconds),
             record_traffic: arguments.record_traffic,
             egress,
+            worker_configuration,
             ..Self::new(listen, worker, store, data)
         }
     }

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::egress::{Egress, EgressConfig};
+use crate::handover::WorkerConfiguration;
 use crate::metrics::{Metrics, MetricsServer};
 use crate::record::Recorder;
 use crate::relay::{Patience, Relay, Terms};
@@ -53,6 +54,8 @@ pub struct Config {
     pub record_traffic: Option<PathBuf>,
     /// The worker's way out, if it has one.
     pub egress: Option<EgressConfig>,
+    /// What a worker in an image is started with; one that is a process has arguments.
+    pub worker_configuration: Option<WorkerConfiguration>,
 }
 
 impl Config {
@@ -72,6 +75,7 @@ impl Config {
             metrics_listen: None,
             record_traffic: None,
             egress: None,
+            worker_configuration: None,
         }
     }
 }
@@ -112,6 +116,12 @@ pub async fn run(
                 .map_err(|source| HostError::Recording { folder: folder.clone(), source })?,
         ),
     };
+    if let Some(configuration) = &config.worker_configuration {
+        configuration.read().map_err(|source| HostError::WorkerConfiguration {
+            file: configuration.file.clone(),
+            source,
+        })?;
+    }
     let metrics = Arc::new(Metrics::default());
     let store = open_store(&config.data, Arc::clone(&metrics)).await?;
     let store_listener = config.store_listen.listen().await.map_err(|source| {
@@ -172,12 +182,17 @@ pub async fn run(
         scraped.map(|(server, _)| tokio::spawn(server.serve(Arc::clone(&metrics), sizes)));
     let store = Arc::new(Measured::new(store, Arc::clone(&metrics)).await);
     let egress = egress.map(|(egress, listener)| tokio::spawn(egress.serve(listener)));
+    // Last: a worker that is configured dials at once.
+    let handing_over = config.worker_configuration.map(|given| tokio::spawn(given.serve()));
     tokio::join!(relayed, serve_stores(store_listener, store, recorder, &metrics, stop));
     if let Some(egress) = egress {
         egress.abort();
     }
     if let Some(scraping) = scraping {
         scraping.abort();
+    }
+    if let Some(handing_over) = handing_over {
+        handing_over.abort();
     }
     info!("stopped");
     Ok(())
@@ -296,6 +311,14 @@ pub enum HostError {
     MetricsListen {
         /// `metrics_listen`.
         listen: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file with the worker's options.
+    #[error("cannot read the worker's configuration in {file}: {source}")]
+    WorkerConfiguration {
+        /// `worker_configuration.file`.
+        file: PathBuf,
         /// Why.
         source: io::Error,
     },

@@ -54,6 +54,15 @@ impl Address {
             Self::Unix { path } => Some(path.clone()),
         }
     }
+
+    /// Another port of the same machine; none for a Unix socket.
+    pub fn at_port(&self, port: u32) -> Option<Self> {
+        match self {
+            Self::Vsock { cid, .. } => Some(Self::Vsock { cid: *cid, port }),
+            Self::Hybrid { path, .. } => Some(Self::Hybrid { path: path.clone(), port }),
+            Self::Unix { .. } => None,
+        }
+    }
 }
 
 fn hybrid_listening_path(path: &Path, port: u32) -> PathBuf {
@@ -184,6 +193,18 @@ mod tests {
     fn a_hybrid_listener_appends_its_port() {
         let address: Address = "hybrid:/run/a:b.sock:5000".parse().unwrap();
         assert_eq!(address.listening_path(), Some("/run/a:b.sock_5000".into()));
+    }
+
+    #[test]
+    fn another_port_of_the_same_machine() {
+        for (address, other) in [
+            ("vsock:16:8443", Some("vsock:16:7")),
+            ("hybrid:/run/v.sock:8443", Some("hybrid:/run/v.sock:7")),
+            ("unix:/run/v.sock", None),
+        ] {
+            let address: Address = address.parse().unwrap();
+            assert_eq!(address.at_port(7).map(|other| other.to_string()).as_deref(), other);
+        }
     }
 
     #[test]

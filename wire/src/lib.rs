@@ -2,8 +2,8 @@
 //!
 //! From the outside in: an [`Address`] gives a [`Stream`]; on a stream go bounded
 //! [`frame`]s; a frame's body is one message of [`codec`]; [`call`] keeps many
-//! requests in flight on one stream; [`store`] is what the worker asks of its host, and [`egress`]
-//! its way out to the KMS that wraps its root key.
+//! requests in flight on one stream; [`store`] is what the worker asks of its host, [`egress`] its way
+//! out to the KMS that wraps its root key, and [`handover`] how a worker in an image is configured.
 //!
 //! Both ends treat the other's bytes as hostile: every length is checked before
 //! anything is allocated for it. There is no cryptography here. Confidentiality,
@@ -14,6 +14,7 @@ pub mod call;
 pub mod codec;
 pub mod egress;
 pub mod frame;
+pub mod handover;
 mod log;
 pub mod store;
 pub mod stream;

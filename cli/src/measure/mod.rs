@@ -3,21 +3,26 @@
 mod image;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sekisho_attestation::PcrValue;
+use sekisho_enclave::{BOOT_CONFIGURATION_PCR, Options};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::measurement::parse_pcr;
 use image::Image;
 
+/// Its register.
+const BOOT_CONFIGURATION: u8 = BOOT_CONFIGURATION_PCR as u8;
+
 const EXAMPLES: &str = "\
 Examples:
   sekisho measure sekisho.eif
   sekisho measure sekisho.eif --kms-policy --account 111122223333 --role sekisho-host > policy.json
   aws kms create-key --policy file://policy.json
+  sekisho measure sekisho.eif --worker-configuration worker.conf
 
 Exit status: 0 it was measured, 1 it is no sound image (and why), 2 wrong usage.";
 
@@ -30,6 +35,10 @@ Exit status: 0 it was measured, 1 it is no sound image (and why), 2 wrong usage.
 pub(crate) struct Arguments {
     /// The image.
     file: PathBuf,
+
+    /// The options that the host hands over to the worker: PCR16 as it is in a worker with them.
+    #[arg(long, value_name = "FILE")]
+    worker_configuration: Option<PathBuf>,
 
     /// Print JSON.
     #[arg(long, conflicts_with = "kms_policy")]
@@ -72,7 +81,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Failure::failed(format_args!("{}: {error}", file.display()))
     };
     let opened = File::open(file).map_err(|error| no_image(&error))?;
-    let image = image::measure(opened).map_err(|error| no_image(&error))?;
+    let mut image = image::measure(opened).map_err(|error| no_image(&error))?;
+    if let Some(file) = &arguments.worker_configuration {
+        image.registers.push((BOOT_CONFIGURATION, boot_configuration(file)?));
+    }
     match (&arguments.account, &arguments.role) {
         (Some(account), Some(role)) if arguments.kms_policy => {
             let policy = kms_policy(account, role, &image, &arguments.pcrs)?;
@@ -82,6 +94,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         _ => print!("{}", to_text(&image)),
     }
     Ok(())
+}
+
+/// By the same reading of the file as the worker's.
+fn boot_configuration(file: &Path) -> Result<PcrValue, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::failed(format_args!("{}: {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let options = Options::from_text(&text).map_err(|error| failed(&error))?;
+    let register = options.configuration().register().map_err(|error| failed(&error))?;
+    Ok(PcrValue::new(register))
 }
 
 fn to_json(image: &Image) -> Value {
@@ -116,7 +139,7 @@ fn kms_policy(
 ) -> Result<Value, Failure> {
     let wanted = |index| image.registers.iter().filter(move |(found, _)| *found == index);
     let mut conditions = serde_json::Map::new();
-    for (index, value) in wanted(0).chain(wanted(8)).chain(pcrs) {
+    for (index, value) in wanted(0).chain(wanted(8)).chain(wanted(BOOT_CONFIGURATION)).chain(pcrs) {
         let name = format!("kms:RecipientAttestation:PCR{index}");
         if conditions.insert(name, value.to_string().into()).is_some() {
             return Err(Failure::usage(format_args!("PCR{index} is given twice")));
@@ -181,5 +204,27 @@ mod tests {
             }
         }
         assert!(kms_policy("111122223333", "host", &image(), &[configuration; 2]).is_err());
+    }
+
+    #[test]
+    fn a_file_of_options_is_pcr16_as_the_worker_computes_it() {
+        let pair = sekisho_enclave::HpkePair::generate().unwrap();
+        let auditor =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, pair.public_key());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("worker.conf");
+        let write = |region: &str| {
+            let text =
+                format!("region = {region}\naccount = 111122223333\nauditor-key = {auditor}");
+            std::fs::write(&file, text).unwrap();
+            boot_configuration(&file)
+        };
+        let value = write("eu-central-1").unwrap();
+        assert_ne!(value, write("us-east-1").unwrap());
+        let mut image = image();
+        image.registers.push((BOOT_CONFIGURATION, value));
+        let policy = kms_policy("111122223333", "host", &image, &[]).unwrap();
+        assert!(policy.to_string().contains(&format!("PCR16\":\"{value}")));
+        assert!(write("Europe").is_err());
     }
 }

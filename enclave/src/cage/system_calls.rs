@@ -112,6 +112,9 @@ const OLDER_START: &[i64] = &[];
 /// `PIDFD_SELF` of `linux/pidfd.h`, before Linux 6.15's own: the caller's thread group leader.
 const PIDFD_SELF: [i32; 2] = [-10_000, -10_001];
 
+/// Of `asm-generic/ioctls.h`: C libraries give it different types.
+const FIONBIO: u64 = 0x5421;
+
 /// Restricts this process, with all its threads.
 pub(super) fn restrict() -> Result<(), Error> {
     // clone3(2) takes its flags from memory, where a filter cannot look. As on a kernel without
@@ -174,7 +177,7 @@ fn allowed() -> Result<Rules, Error> {
             ],
         )?,
     );
-    rules.insert(libc::SYS_ioctl, choices(1, &[libc::FIONBIO])?);
+    rules.insert(libc::SYS_ioctl, choices(1, &[FIONBIO])?);
     let own_memory = PIDFD_SELF.map(|own| u64::from(own.cast_unsigned()));
     rules.insert(libc::SYS_process_madvise, choices(0, &own_memory)?);
     Ok(rules)

@@ -14,6 +14,7 @@
 mod helper;
 mod trial;
 
+use crate::log::{Event, log};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -98,6 +99,12 @@ impl CompileHelper {
     /// The program cannot be started: `/proc` is not there, or no more processes may be.
     pub fn start(caged: bool) -> io::Result<Self> {
         Self::start_as(Path::new(SELF), caged)
+    }
+
+    /// As [`CompileHelper::start`]; a worker that has none says so in its log, and goes on.
+    pub fn start_or_say(caged: bool) -> Option<Self> {
+        let started = Self::start(caged);
+        started.inspect_err(|error| log(Event::NoCompiler(error.kind()))).ok()
     }
 
     /// The same with another program that [plays the roles](play_compiler).

@@ -4,6 +4,7 @@ use super::{Event, log};
 use std::io;
 use std::panic;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
@@ -29,11 +30,23 @@ pub enum LogFormat {
 /// # Errors
 /// There is a log already.
 pub fn start_log(format: LogFormat, levels: &str) -> Result<(), TryInitError> {
+    start_log_into(format, levels, io::stderr)
+}
+
+/// The same into what `lines` makes, a line at a time.
+pub(crate) fn start_log_into<W>(
+    format: LogFormat,
+    levels: &str,
+    lines: W,
+) -> Result<(), TryInitError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let levels = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(levels)
         .unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_target(false);
     let ours = filter_fn(|metadata| OURS.contains(&metadata.target()));
     let lines = match format {
         LogFormat::Text => lines.with_filter(ours).boxed(),
