@@ -54,9 +54,9 @@ pub(crate) struct Provisional {
 
 impl Provisional {
     /// The permit, where no approvals are needed.
-    pub(crate) fn without_approvals(self) -> Result<Permit, Self> {
+    pub(crate) fn without_approvals(self) -> Result<Permit, Box<Self>> {
         let exempt = self.permit.operation.is_about_approvals();
-        if self.needed.is_empty() || exempt { Ok(self.permit) } else { Err(self) }
+        if self.needed.is_empty() || exempt { Ok(self.permit) } else { Err(Box::new(self)) }
     }
 
     /// The approvals that are needed.
