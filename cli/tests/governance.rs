@@ -65,8 +65,8 @@ fn recorded(data: &Path, operation: &str) -> Value {
         .expect("sekisho runs");
     let decisions = String::from_utf8_lossy(&tail.stdout).into_owned();
     let decisions = decisions.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    let of_operation = decisions.filter(|decision: &Value| decision["operation"] == operation);
-    of_operation.last().unwrap_or_else(|| panic!("no {operation}: {}", words(&tail)))
+    let mut of_operation = decisions.filter(|decision: &Value| decision["operation"] == operation);
+    of_operation.next_back().unwrap_or_else(|| panic!("no {operation}: {}", words(&tail)))
 }
 
 fn statement(effect: &str, action: &str) -> Value {
