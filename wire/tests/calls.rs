@@ -149,6 +149,17 @@ async fn a_peer_that_never_answers_is_given_up() {
     assert!(caller.is_broken());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_answer_whose_end_never_comes_is_given_up() {
+    let (caller, mut far) = caller();
+    let call = tokio::spawn(async move { caller.call(vec![1], MAX_FRAME).await });
+    let asked = read_frame(&mut far).await.unwrap().unwrap();
+    let mut answer = Vec::new();
+    write_frame(&mut answer, &Frame { body: vec![0; 10], ..asked }).await.unwrap();
+    far.write_all(&answer[..answer.len() - 1]).await.unwrap();
+    assert_eq!(call.await.unwrap(), Err(CallError::TimedOut));
+}
+
 #[tokio::test]
 async fn a_request_too_large_harms_nobody() {
     let (near, far) = duplex(1 << 16);

@@ -153,12 +153,15 @@ impl Connection {
         R: AsyncRead + Unpin,
     {
         while let Some(header) = read_header(&mut reader).await? {
-            let waiting = self.calls().waiting.remove(&header.request_id);
-            let waiting = waiting.ok_or(AnswerError::Unasked)?;
-            if header.length() > waiting.max_answer {
+            let request_id = header.request_id;
+            let max_answer = self.calls().waiting.get(&request_id).map(|found| found.max_answer);
+            if header.length() > max_answer.ok_or(AnswerError::Unasked)? {
                 return Err(AnswerError::TooLong { length: header.length() });
             }
+            // The call waits until it has its whole answer, and not longer than its patience.
             let answer = read_body(&mut reader, header).await?;
+            let waiting = self.calls().waiting.remove(&request_id);
+            let waiting = waiting.ok_or(AnswerError::Unasked)?;
             // A dropped call has no use for its answer.
             let _ = waiting.sender.send(answer);
         }
