@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_enclave::{KeyArn, QuotaChange, Quotas};
+use sekisho_enclave::{KeyArn, OperatorShares, QuotaChange, Quotas};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +40,10 @@ Examples:
       --unseal-key arn:aws:kms:us-east-1:000000000000:key/... \
       --unseal-ca ~/.local/share/sekisho/dev/ca.pem \
       --unseal-credentials ~/.local/share/sekisho/dev/credentials
+
+  One that two of three operators unseal together (sekisho unseal --help has the rest):
+    sekisho dev --data-dir ceremony --unseal-holder alice-public.pem \
+      --unseal-holder bob-public.pem --unseal-holder carol-public.pem --unseal-threshold 2
 
   In a folder of its own, on any free port, for a program:
     sekisho dev --data-dir ./kms --listen 127.0.0.1:0 --json
@@ -154,14 +158,36 @@ struct Unseal {
     #[arg(long, value_name = "FILE", requires = "unseal_kms")]
     unseal_credentials: Option<PathBuf>,
 
+    /// The public key, PEM, of an operator who holds a share of the key that wraps the root key;
+    /// repeatable. Enough of them unseal the service at each start: sekisho init, sekisho unseal.
+    #[arg(
+        long = "unseal-holder",
+        value_name = "FILE",
+        requires = "unseal_threshold",
+        conflicts_with = "unseal_kms"
+    )]
+    unseal_holders: Vec<PathBuf>,
+
+    /// How many of these operators it takes: 2 to all of them.
+    #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
+    unseal_threshold: Option<u8>,
+
     /// The profile in that file.
     #[arg(long, value_name = "NAME", default_value = "default", requires = "unseal_kms")]
     unseal_profile: String,
 }
 
 impl Unseal {
+    fn operators(&self) -> Result<Option<OperatorShares>, Failure> {
+        let Some(threshold) = self.unseal_threshold else { return Ok(None) };
+        let holders = self.unseal_holders.iter().map(|file| key_pair::public_key(file));
+        let holders = holders.collect::<Result<_, _>>().map_err(Failure::usage)?;
+        Ok(Some(OperatorShares { holders, threshold }))
+    }
+
     fn settings(self) -> Result<Option<KmsSettings>, Failure> {
-        let Self { unseal_kms, unseal_key, unseal_ca, unseal_credentials, unseal_profile } = self;
+        let Self { unseal_kms, unseal_key, unseal_ca, unseal_credentials, unseal_profile, .. } =
+            self;
         let (Some(endpoint), Some(key), Some(ca), Some(credentials)) =
             (unseal_kms, unseal_key, unseal_ca, unseal_credentials)
         else {
@@ -209,6 +235,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             .map(key_pair::public_key)
             .transpose()
             .map_err(Failure::usage)?,
+        operators: arguments.unseal.operators()?,
         unseal: arguments.unseal.settings()?,
     };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;
@@ -273,6 +300,9 @@ fn announce(service: &Service, checkpoints: &Report, as_json: bool) -> io::Resul
 /// Says what the key's policy has to ask for.
 fn announce_sealed(service: &Service, as_json: bool) -> io::Result<()> {
     let folder = service.folder();
+    if let Some(operators) = &folder.settings().operators {
+        return announce_ceremony(service, operators, as_json);
+    }
     let Some(unseal) = &folder.settings().unseal else { return Ok(()) };
     let (attested, key) = (service.attested(), &unseal.kms.key);
     let mut out = io::stdout().lock();
@@ -306,6 +336,50 @@ to accept documents of {root}:
             writeln!(out, "  PCR{register:<3} {value}")?;
         }
         writeln!(out)?;
+    }
+    out.flush()
+}
+
+/// Says what operators do next.
+fn announce_ceremony(
+    service: &Service,
+    operators: &OperatorShares,
+    as_json: bool,
+) -> io::Result<()> {
+    let (folder, attested) = (service.folder(), service.attested());
+    let OperatorShares { holders, threshold } = operators;
+    let mut out = io::stdout().lock();
+    if as_json {
+        let sealed = json!({
+            "sealed": true,
+            "endpoint": service.endpoint().to_string(),
+            "data_dir": folder.path(),
+            "development_root": folder.development_root(),
+            "shares": holders.len(),
+            "threshold": threshold,
+            "attestation": attested.to_json(),
+        });
+        serde_json::to_writer(&mut out, &sealed)?;
+        writeln!(out)?;
+    } else {
+        writeln!(
+            out,
+            "\
+Sekisho is sealed at {endpoint}, until {threshold} of {shares} operators have given their
+shares. The first time, have the shares made:
+
+  sekisho init --endpoint {endpoint} --root {root} \\
+    --any-measurement --shares {shares} --threshold {threshold} --out shares
+
+and then each of them:
+
+  sekisho unseal --endpoint {endpoint} --root {root} \\
+    --any-measurement --share shares/share-1.json --private-key THEIRS.pem
+",
+            endpoint = service.endpoint(),
+            shares = holders.len(),
+            root = folder.development_root().display(),
+        )?;
     }
     out.flush()
 }
@@ -358,9 +432,10 @@ Sekisho serves AWS KMS at {endpoint}
         account = settings.account,
         regions = settings.regions().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         endpoint = service.endpoint(),
-        root_key = match settings.unseal {
-            Some(_) => "unwrapped for whoever says what this NSM says",
-            None => "a file",
+        root_key = match (&settings.unseal, &settings.operators) {
+            (Some(_), _) => "unwrapped for whoever says what this NSM says",
+            (None, Some(_)) => "wrapped under its operators' shares",
+            (None, None) => "a file",
         },
         data = folder.path().display(),
         module = service.attested().document.module_id(),

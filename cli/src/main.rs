@@ -18,6 +18,7 @@ mod pem;
 mod policy;
 mod principal;
 mod service;
+mod shares;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Attest(attest::Command),
     Principal(principal::Arguments),
     Approvals(approvals::Arguments),
+    Init(shares::init::Arguments),
+    Unseal(shares::unseal::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
@@ -69,6 +72,8 @@ fn main() -> ExitCode {
         Command::Attest(command) => block_on(attest::run(command)),
         Command::Audit(command) => block_on(audit::run(command)),
         Command::Policy(command) => block_on(policy::run(command)),
+        Command::Init(arguments) => block_on(shares::init::run(arguments)),
+        Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
         Command::Approvals(arguments) => block_on(approvals::run(arguments)),
     };

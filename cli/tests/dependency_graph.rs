@@ -64,6 +64,7 @@ const CRYPTOGRAPHY: &[&str] = &[
     "spki",
     "untrusted",
     "webpki",
+    "vsss",
     "x25519",
     "x509",
     "yasna",

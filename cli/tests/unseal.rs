@@ -1,9 +1,11 @@
 //! A service B whose root key a service A unwraps, for B's measurement alone: two `sekisho dev`
-//! and the AWS CLI.
+//! and the AWS CLI; and one that operators unseal together.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod running;
+#[path = "unseal/shares.rs"]
+mod shares;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

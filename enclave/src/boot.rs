@@ -26,7 +26,7 @@ use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError};
 use crate::tls::{Identity, ServiceAuthority, Terms, TlsError};
-use crate::unseal::Unsealer;
+use crate::unseal::{Ceremony, Unsealer, say_registers};
 use crate::upkeep;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
@@ -35,7 +35,7 @@ use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -90,43 +90,31 @@ pub async fn run(
         let compiler = compiler.clone();
         unseal(&configuration, subkeys, credentials, store, bounds.snapshots, compiler, now)
     };
-    let mut shutdown = pin!(shutdown);
+    let shutdown = pin!(shutdown);
     match (&configuration.unseal, root_key, egress) {
         (UnsealProvider::AwsKms(kms), None, Some(egress)) => {
             let pauses = bounds.unsealing;
             let account = &configuration.account;
             let unsealer = Unsealer::new(kms, account, egress, store.clone(), nsm, pauses)
                 .map_err(InvalidConfiguration::from)?;
-            let sealed = front.sealed(now)?;
+            let sealed = front.sealed(None, now)?;
             let listener = accept_on(&listen).await?;
             log(Event::Waiting);
             unsealer.say_registers()?;
             ready();
-            let mut opened = None;
-            let until_opened = async {
-                let opening = async {
-                    let root = unsealer.root_key().await;
-                    log(Event::Unsealed);
-                    opening(root).await
-                };
-                tokio::select! {
-                    () = shutdown.as_mut() => {}
-                    unsealed = opening => opened = Some(unsealed),
-                }
-            };
-            let draining = sealed.serve(&listener, until_opened).await;
-            match opened {
-                None => draining.finish().await,
-                Some(unsealed) => {
-                    // Who asked while it was sealed connects again.
-                    tokio::spawn(draining.finish());
-                    let (authority, journal, service) = unsealed?;
-                    let now = OffsetDateTime::now_utc();
-                    let front = front.open(authority, journal, service, now)?;
-                    log(Event::Serving);
-                    front.serve_to_the_end(&listener, shutdown).await;
-                }
-            }
+            let root = unsealer.root_key();
+            front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
+        }
+        (UnsealProvider::OperatorShares(shares), None, _) => {
+            let ceremony = Ceremony::new(shares, &configuration.account, store.clone());
+            let ceremony = Arc::new(ceremony.map_err(InvalidConfiguration::from)?);
+            let sealed = front.sealed(Some(ceremony.clone()), now)?;
+            let listener = accept_on(&listen).await?;
+            log(Event::WaitingForShares);
+            say_registers(nsm.as_ref())?;
+            ready();
+            let root = ceremony.root_key();
+            front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
             let (authority, journal, service) = opening(root).await?;
@@ -138,7 +126,7 @@ pub async fn run(
         }
         (UnsealProvider::Nothing | UnsealProvider::DevelopmentFile, None, _) => {
             log(Event::Sealed);
-            let sealed = front.sealed(now)?;
+            let sealed = front.sealed(None, now)?;
             let listener = accept_on(&listen).await?;
             ready();
             sealed.serve(&listener, shutdown).await.finish().await;
@@ -163,8 +151,52 @@ struct Front<'a> {
 
 impl Front<'_> {
     /// With an authority of the moment, and no service behind it.
-    fn sealed(&self, now: OffsetDateTime) -> Result<Serving, BootError> {
-        self.serving(ServiceAuthority::generate(now)?, None, None, now)
+    fn sealed(
+        &self,
+        ceremony: Option<Arc<Ceremony>>,
+        now: OffsetDateTime,
+    ) -> Result<Serving, BootError> {
+        self.serving(ServiceAuthority::generate(now)?, None, None, ceremony, now)
+    }
+
+    /// Serves sealed until there is a root key and the storage is open under it, and then unsealed.
+    async fn serve_until_opened<F>(
+        &self,
+        sealed: Serving,
+        listener: &Listener,
+        root: impl Future<Output = RootKey>,
+        opening: impl FnOnce(RootKey) -> F,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<(), BootError>
+    where
+        F: Future<Output = Result<(ServiceAuthority, Arc<Journal>, Service), BootError>>,
+    {
+        let mut opened = None;
+        let until_opened = async {
+            let opening = async {
+                let root = root.await;
+                log(Event::Unsealed);
+                opening(root).await
+            };
+            tokio::select! {
+                () = shutdown.as_mut() => {}
+                unsealed = opening => opened = Some(unsealed),
+            }
+        };
+        let draining = sealed.serve(listener, until_opened).await;
+        match opened {
+            None => draining.finish().await,
+            Some(unsealed) => {
+                // Who asked while it was sealed connects again.
+                tokio::spawn(draining.finish());
+                let (authority, journal, service) = unsealed?;
+                let now = OffsetDateTime::now_utc();
+                let front = self.open(authority, journal, service, now)?;
+                log(Event::Serving);
+                front.serve_to_the_end(listener, shutdown).await;
+            }
+        }
+        Ok(())
     }
 
     fn open(
@@ -174,7 +206,7 @@ impl Front<'_> {
         service: Service,
         now: OffsetDateTime,
     ) -> Result<Serving, BootError> {
-        self.serving(authority, Some(journal), Some(service), now)
+        self.serving(authority, Some(journal), Some(service), None, now)
     }
 
     fn serving(
@@ -182,6 +214,7 @@ impl Front<'_> {
         authority: ServiceAuthority,
         journal: Option<Arc<Journal>>,
         service: Option<Service>,
+        ceremony: Option<Arc<Ceremony>>,
         now: OffsetDateTime,
     ) -> Result<Serving, BootError> {
         let names = self.configuration.names.clone();
@@ -194,7 +227,7 @@ impl Front<'_> {
             audit: service.as_ref().map(|service| service.audit.clone()),
             budget: Budget::new(milliseconds(now)),
         };
-        let worker = Arc::new(Worker { attester, service, bounds: self.bounds });
+        let worker = Arc::new(Worker { attester, service, ceremony, bounds: self.bounds });
         Ok(Serving { identity: Arc::new(identity), worker })
     }
 }

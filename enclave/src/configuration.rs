@@ -2,7 +2,7 @@
 
 use crate::hpke::{HpkeKey, UnusableKey};
 use crate::quotas::{InvalidQuota, Quotas};
-use crate::unseal::{AwsKms, InvalidKms};
+use crate::unseal::{AwsKms, InvalidKms, InvalidShares, OperatorShares};
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub enum UnsealProvider {
     /// AWS KMS, or another Sekisho, which unwraps it for this worker's measurement alone.
     #[serde(rename = "aws-kms")]
     AwsKms(AwsKms),
+    /// Operators, some of whom give their shares at each start.
+    #[serde(rename = "operator-shares")]
+    OperatorShares(OperatorShares),
     /// None: the worker stays sealed.
     #[serde(rename = "none")]
     Nothing,
@@ -39,6 +42,7 @@ impl UnsealProvider {
         match self {
             Self::DevelopmentFile => "development-file",
             Self::AwsKms(_) => "aws-kms",
+            Self::OperatorShares(_) => "operator-shares",
             Self::Nothing => "none",
         }
     }
@@ -104,6 +108,9 @@ pub enum InvalidConfiguration {
     /// The KMS that wraps the root key.
     #[error(transparent)]
     Kms(#[from] InvalidKms),
+    /// The operators who unseal.
+    #[error(transparent)]
+    Shares(#[from] InvalidShares),
     /// Too many names.
     #[error("more than {MAX_NAMES} names for the TLS certificate")]
     TooManyNames,
@@ -153,8 +160,10 @@ impl BootConfiguration {
         if let Some(key) = &self.administrator_key {
             HpkeKey::from_spki(key).map_err(InvalidConfiguration::AdministratorKey)?;
         }
-        if let UnsealProvider::AwsKms(kms) = &self.unseal {
-            kms.check()?;
+        match &self.unseal {
+            UnsealProvider::AwsKms(kms) => kms.check()?,
+            UnsealProvider::OperatorShares(shares) => shares.check()?,
+            _ => {}
         }
         if self.names.len() > MAX_NAMES {
             return Err(InvalidConfiguration::TooManyNames);
@@ -274,6 +283,14 @@ mod tests {
         let of = |unseal| BootConfiguration { unseal, ..configuration() }.sha384().unwrap();
         let digests: std::collections::BTreeSet<_> = (0..8).map(|number| of(kms(number))).collect();
         assert_eq!(digests.len(), 8, "key, endpoint and roots are measured");
+        let shares = |holders: &[u8], threshold| {
+            let holders = holders.iter().map(|holder| vec![*holder]).collect();
+            of(UnsealProvider::OperatorShares(OperatorShares { holders, threshold }))
+        };
+        let digests =
+            [shares(&[1, 2], 2), shares(&[2, 1], 2), shares(&[1, 3], 2), shares(&[1, 2], 3)];
+        let digests: std::collections::BTreeSet<_> = digests.into_iter().collect();
+        assert_eq!(digests.len(), 4, "the holders, their order and the threshold are measured");
         assert_ne!(base, change(|c| c.caller_roots = vec![vec![2]]));
         assert_ne!(base, change(|c| c.auditor_key.clear()));
         assert_ne!(base, change(|c| c.administrator_key = Some(c.auditor_key.clone())));

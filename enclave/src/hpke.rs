@@ -94,6 +94,34 @@ impl HpkeKey {
         Ok(sealed)
     }
 
+    /// [`HpkeKey::seal_for`] that the recipient knows to come from `sender`: Auth mode (RFC 9180
+    /// §5.1.3). [`HpkePair::open_from`] is the other side.
+    pub(crate) fn seal_from(
+        &self,
+        sender: &HpkePair,
+        info: &[u8],
+        associated_data: &[u8],
+        content: &[u8],
+    ) -> Result<Vec<u8>, SealFailed> {
+        let mut random = WorkerRandom::default();
+        let sender = sender.private.0.clone();
+        let public = DhP384HkdfSha384::sk_to_pk(&sender);
+        let (encapsulated, ciphertext) =
+            single_shot_seal_with_rng::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
+                &OpModeS::Auth((sender, public)),
+                &self.key,
+                info,
+                content,
+                associated_data,
+                &mut random,
+            )
+            .map_err(|_| SealFailed)?;
+        if random.failed {
+            return Err(SealFailed);
+        }
+        Ok([[VERSION].as_slice(), &encapsulated.to_bytes(), &ciphertext].concat())
+    }
+
     /// One encapsulation for many messages: a key exported from its context (RFC 9180 §5.3).
     pub(crate) fn export(
         &self,
@@ -163,11 +191,32 @@ impl HpkePrivateKey {
         associated_data: &[u8],
         sealed: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_as(&OpModeR::Base, info, associated_data, sealed)
+    }
+
+    /// What [`HpkeKey::seal_from`] was given by the holder of `sender`; none for anything else.
+    pub(crate) fn open_from(
+        &self,
+        sender: &HpkeKey,
+        info: &[u8],
+        associated_data: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.open_as(&OpModeR::Auth(sender.key.clone()), info, associated_data, sealed)
+    }
+
+    fn open_as(
+        &self,
+        mode: &OpModeR<'_, DhP384HkdfSha384>,
+        info: &[u8],
+        associated_data: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let (version, rest) = sealed.split_first()?;
         let (encapsulated, ciphertext) = rest.split_at_checked(ENCAPSULATED_LENGTH)?;
         let encapsulated = <DhP384HkdfSha384 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
         let opened = single_shot_open::<AesGcm256, HkdfSha384, DhP384HkdfSha384>(
-            &OpModeR::Base,
+            mode,
             &self.0,
             &encapsulated,
             info,
@@ -200,8 +249,16 @@ impl HpkePrivateKey {
 
 /// The worker's generator as `hpke` wants it: without an error. A failure is remembered instead,
 /// and whatever was made with it is thrown away.
-struct WorkerRandom {
+#[derive(Default)]
+pub(crate) struct WorkerRandom {
     failed: bool,
+}
+
+impl WorkerRandom {
+    /// Whether what was made with it must be thrown away.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
 }
 
 impl TryRng for WorkerRandom {

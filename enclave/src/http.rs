@@ -8,6 +8,7 @@ use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
+use crate::unseal::{Ceremony, Refused};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -32,6 +33,8 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
+/// A share in base64, with room for the rest, bytes.
+const MAX_UNSEAL: usize = 4 * 1024;
 /// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
 const MAX_COMPONENT_BODY: usize = 2688 * 1024;
 /// Such bodies at the same time, from whoever has not shown yet who it is.
@@ -53,6 +56,8 @@ pub(crate) struct Worker {
     pub(crate) attester: Attester,
     /// None while sealed.
     pub(crate) service: Option<Service>,
+    /// While operators are waited for.
+    pub(crate) ceremony: Option<Arc<Ceremony>>,
     pub(crate) bounds: Bounds,
 }
 
@@ -212,14 +217,15 @@ async fn route(
                 Err(error) => refuse(&error),
             }
         }
+        (_, "/unseal" | "/unseal/init") => unseal(worker, request).await,
         (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
             respond(200, JSON, &json!({ "status": status }))
         }
         _ => {
-            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key and \
-                           GET /health.";
+            let message = "Here are POST / (AWS KMS), GET /attestation, GET /first-access-key, \
+                           GET /health, and while operators unseal it GET and POST /unseal.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
         }
     }
@@ -234,6 +240,36 @@ fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
             let message = "No first access key waits here: it has signed a request already, or the \
                            service began without an administrator's key in its boot configuration.";
             respond(404, JSON, &json!({ "error": "NotFound", "message": message }))
+        }
+    }
+}
+
+/// What operators ask of a worker that waits for their shares.
+async fn unseal(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL, None).await;
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => return refuse(&error),
+    };
+    let Some(ceremony) = &worker.ceremony else {
+        let message = match worker.service {
+            Some(_) => "This service is unsealed.",
+            None => "This worker is not unsealed by operators.",
+        };
+        return respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
+    };
+    let answer = match (&method, path.as_str()) {
+        (&Method::GET, "/unseal") => ceremony.status().await,
+        (&Method::POST, "/unseal") => ceremony.give(&body).await,
+        (&Method::POST, "/unseal/init") => ceremony.init(&body).await,
+        _ => Err(Refused::Malformed("GET /unseal, POST /unseal or POST /unseal/init")),
+    };
+    match answer {
+        Ok(answer) => respond(200, JSON, &answer),
+        Err(refused) => {
+            let body = json!({ "error": "UnsealRefused", "message": refused.to_string() });
+            respond(refused.status(), JSON, &body)
         }
     }
 }
@@ -264,29 +300,14 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
 
 /// Takes a request in, within bounds.
 async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedRequest, ApiError> {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = Operation::from_target(target.unwrap_or_default());
-    let is_component = matches!(operation, Ok(Operation::RegisterPolicyModule));
-    let limit = if is_component { MAX_COMPONENT_BODY } else { MAX_BODY };
-    let collect = async {
-        let _place = match is_component {
-            true => Some(COMPONENT_BODIES.acquire().await),
-            false => None,
-        };
-        Limited::new(&mut body, limit).collect().await
-    };
-    let body = match timeout(body_time, collect).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            return Err(ApiError::RequestTooLarge { limit });
+    let body = match operation {
+        Ok(Operation::RegisterPolicyModule) => {
+            read_body(body, body_time, MAX_COMPONENT_BODY, Some(&COMPONENT_BODIES)).await?
         }
-        Ok(Err(_)) => return Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => {
-            let message = "The request body took too long to arrive.";
-            return Err(ApiError::Validation(message.into()));
-        }
+        _ => read_body(body, body_time, MAX_BODY, None).await?,
     };
     let mut headers = Vec::with_capacity(parts.headers.len());
     for (name, value) in &parts.headers {
@@ -304,7 +325,35 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
-    Ok(SignedRequest { operation: operation?, headers, body: body.to_bytes().to_vec() })
+    Ok(SignedRequest { operation: operation?, headers, body: body.to_vec() })
+}
+
+/// Takes a body of at most `limit` bytes in; where `places` are, one of them first.
+async fn read_body(
+    mut body: Incoming,
+    time: Duration,
+    limit: usize,
+    places: Option<&Semaphore>,
+) -> Result<Bytes, ApiError> {
+    let collect = async {
+        let _place = match places {
+            Some(places) => Some(places.acquire().await),
+            None => None,
+        };
+        Limited::new(&mut body, limit).collect().await
+    };
+    match timeout(time, collect).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            tokio::spawn(timeout(WASTE_TIME, waste(body)));
+            Err(ApiError::RequestTooLarge { limit })
+        }
+        Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
+        Err(_) => {
+            let message = "The request body took too long to arrive.";
+            Err(ApiError::Validation(message.into()))
+        }
+    }
 }
 
 /// Throws away what comes, up to a bound.

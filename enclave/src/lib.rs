@@ -72,4 +72,6 @@ pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
 pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
-pub use unseal::{AwsKms, InvalidKms, KeyArn, Pauses};
+pub use unseal::{
+    AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, ShareError,
+};

@@ -42,6 +42,16 @@ pub(crate) enum Event<'a> {
         register: u16,
         value: &'a [u8; 48],
     },
+    /// Until enough operators have given their shares.
+    WaitingForShares,
+    SharesMade {
+        shares: usize,
+        threshold: usize,
+    },
+    ShareGiven {
+        given: usize,
+        threshold: usize,
+    },
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -124,6 +134,14 @@ pub(crate) fn log(event: Event<'_>) {
             "the worker is sealed and answers only /health and /attestation, until the KMS gives \
              its root key to these registers"
         ),
+        Event::WaitingForShares => warn!(
+            "the worker is sealed and answers only /health, /attestation and /unseal, until enough \
+             operators have given their shares (sekisho init, sekisho unseal)"
+        ),
+        Event::SharesMade { shares, threshold } => {
+            info!(shares, threshold, "shares of a new root key are made for their holders");
+        }
+        Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {
             warn!(register, value = hex::encode(value), "measured");
         }
@@ -133,7 +151,7 @@ pub(crate) fn log(event: Event<'_>) {
         Event::RootKeyWrapped => {
             info!("this is the first start: a new root key is wrapped, and in the store");
         }
-        Event::Unsealed => info!("the KMS has unwrapped the root key"),
+        Event::Unsealed => info!("the root key is unwrapped"),
         Event::JournalWhole { entries } => info!(entries, "the journal is whole"),
         Event::FirstKeyMade => warn!(
             "this service is new: its first access key waits for the administrator (sekisho \

@@ -10,7 +10,7 @@ use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, UnsealProvider};
 use crate::log::LogFormat;
 use crate::quotas::{QuotaChange, Quotas};
-use crate::unseal::{AwsKms, KeyArn};
+use crate::unseal::{AwsKms, KeyArn, OperatorShares};
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
@@ -30,9 +30,12 @@ use thiserror::Error;
                   With a root key that AWS KMS unwraps for this worker's measurement alone:\n  \
                   sekisho-enclave ... --unseal-kms-key arn:aws:kms:eu-central-1:111122223333:key/... \\\n    \
                   --unseal-kms-endpoint kms.eu-central-1.amazonaws.com:443 --unseal-kms-root MIIDQTCC...\n\n\
-                  It needs /dev/nsm. Until it is unsealed, and for good without --unseal-kms-key, the \
-                  worker answers only GET /health and GET /attestation. docs/unsealing.md has the \
-                  key's policy and the options of the host. To try the service on a laptop: sekisho \
+                  With a root key that two of three operators unwrap together:\n  \
+                  sekisho-enclave ... --unseal-holder MHYwEAYH... --unseal-holder MHYwEAYH... \\\n    \
+                  --unseal-holder MHYwEAYH... --unseal-threshold 2\n\n\
+                  It needs /dev/nsm. Until it is unsealed, and for good without one of the two, the \
+                  worker answers only GET /health and GET /attestation, and what operators ask. \
+                  docs/unsealing.md has the key's policy and the options of the host. To try the service on a laptop: sekisho \
                   dev"
 )]
 pub struct Options {
@@ -67,6 +70,19 @@ pub struct Options {
         requires = "unseal_kms_key"
     )]
     unseal_kms_roots: Vec<Certificate>,
+    /// The public key of an operator who holds a share of the key that wraps the root key: P-384, PEM
+    /// without its first and last line and line breaks; repeatable, share 1 is the first one's
+    #[arg(
+        long = "unseal-holder",
+        value_name = "BASE64",
+        value_parser = auditor_key,
+        requires = "unseal_threshold",
+        conflicts_with = "unseal_kms_key"
+    )]
+    unseal_holders: Vec<AuditorKey>,
+    /// How many of these operators unseal the worker together: 2 to all of them
+    #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
+    unseal_threshold: Option<u8>,
     /// Where the host's egress listens
     #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
     egress: Address,
@@ -146,12 +162,16 @@ impl Options {
             Base::None => Quotas::none(),
         };
         let kms = self.unseal_kms_key.clone().zip(self.unseal_kms_endpoint.clone());
-        let unseal = match kms {
-            Some((key, endpoint)) => {
+        let unseal = match (kms, self.unseal_threshold) {
+            (Some((key, endpoint)), _) => {
                 let roots = self.unseal_kms_roots.clone();
                 UnsealProvider::AwsKms(AwsKms { key, endpoint, roots })
             }
-            None => UnsealProvider::Nothing,
+            (None, Some(threshold)) => {
+                let holders = self.unseal_holders.clone();
+                UnsealProvider::OperatorShares(OperatorShares { holders, threshold })
+            }
+            (None, None) => UnsealProvider::Nothing,
         };
         BootConfiguration {
             region: home,
@@ -252,6 +272,14 @@ mod tests {
                 "invalid value 'vsock:2' for '--store <STORE>': the port is ",
             ),
             (text("region = eu-central-1"), "region \"eu-central-1\" is given twice"),
+            (
+                text("unseal-threshold = 2"),
+                "the following required arguments were not provided: --unseal-holder <BASE64>",
+            ),
+            (
+                text(&format!("unseal-threshold = 2\nunseal-holder = {AUDITOR}")),
+                "the threshold is 2 at the least and the number of holders at the most; it is 2 of 1",
+            ),
             (text("unseal-kms-key = x"), "invalid value 'x' for '--unseal-kms-key <ARN>'"),
         ] {
             let refused = read(&given).unwrap_err();

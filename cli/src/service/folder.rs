@@ -78,7 +78,7 @@ impl Folder {
         if !wanted.agrees_with(&settings) {
             return Err(FolderError::OtherSettings { path, settings: settings.into() });
         }
-        if wanted.unseal.is_some() && path.join(ROOT_KEY).exists() {
+        if (wanted.unseal.is_some() || wanted.operators.is_some()) && path.join(ROOT_KEY).exists() {
             return Err(FolderError::HasRootKey { path });
         }
         if settings.add(wanted) {
@@ -315,7 +315,7 @@ pub(crate) enum FolderError {
     )]
     OtherSettings { path: PathBuf, settings: Box<Settings> },
     #[error(
-        "{} has its root key in a file: use another --data-dir for a service that a KMS unseals",
+        "{} has its root key in a file: use another --data-dir for a service that a KMS or operators unseal",
         path.display()
     )]
     HasRootKey { path: PathBuf },

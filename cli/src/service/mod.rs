@@ -67,9 +67,9 @@ impl Service {
     /// anything is written that a client would trust.
     pub(crate) async fn start(folder: Folder, options: Options) -> Result<Self, StartError> {
         let settings = folder.settings().clone();
-        let root_key = match &settings.unseal {
-            Some(_) => None,
-            None => Some(
+        let root_key = match (&settings.unseal, &settings.operators) {
+            (Some(_), _) | (_, Some(_)) => None,
+            (None, None) => Some(
                 root_key::open(&folder.root_key())
                     .map_err(|source| StartError::RootKey { path: folder.root_key(), source })?,
             ),
@@ -101,6 +101,7 @@ impl Service {
                 .unseal
                 .as_ref()
                 .map(|unseal| (unseal.kms.clone(), folder.egress_socket())),
+            operators: settings.operators.clone(),
             caller_roots: settings.caller_roots.clone(),
             credentials: credentials
                 .iter()
@@ -149,7 +150,7 @@ impl Service {
         Ok(development)
     }
 
-    /// Whether a KMS has yet to unwrap the root key.
+    /// Whether a KMS, or operators, have yet to unwrap the root key.
     pub(crate) fn is_sealed(&self) -> bool {
         self.attested.is_sealed()
     }

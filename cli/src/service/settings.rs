@@ -1,5 +1,6 @@
 //! What a development service stands for: its Regions and its account.
 
+use sekisho_enclave::OperatorShares;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Account, Region};
@@ -22,6 +23,9 @@ pub(crate) struct Settings {
     /// Without one the root key is in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unseal: Option<KmsSettings>,
+    /// Those who unseal it together, in place of a KMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operators: Option<OperatorShares>,
 }
 
 impl Settings {
@@ -34,6 +38,7 @@ impl Settings {
             caller_roots: Vec::new(),
             administrator_key: None,
             unseal: None,
+            operators: None,
         }
     }
 
@@ -65,6 +70,11 @@ impl Settings {
         }
         if wanted.unseal.is_some() {
             self.unseal.clone_from(&wanted.unseal);
+            self.operators = None;
+        }
+        if wanted.operators.is_some() {
+            self.operators.clone_from(&wanted.operators);
+            self.unseal = None;
         }
         *self != before
     }
@@ -79,6 +89,7 @@ pub(crate) struct Wanted {
     pub(crate) caller_roots: Vec<Vec<u8>>,
     pub(crate) administrator_key: Option<Vec<u8>>,
     pub(crate) unseal: Option<KmsSettings>,
+    pub(crate) operators: Option<OperatorShares>,
 }
 
 impl Wanted {

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sekisho_enclave::{
-    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper, Quotas,
-    RootKey, UnsealProvider,
+    AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper,
+    OperatorShares, Quotas, RootKey, UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub(crate) struct WorkerParameters {
     /// The KMS that unwraps it, and where the worker reaches the host's egress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unseal: Option<(AwsKms, PathBuf)>,
+    /// Those who unseal it together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) operators: Option<OperatorShares>,
     /// Roots (DER) beside the development root that callers' documents may chain to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) caller_roots: Vec<Vec<u8>>,
@@ -67,12 +70,16 @@ pub(crate) fn configuration(
     auditor_key: Vec<u8>,
     quotas: Quotas,
 ) -> BootConfiguration {
-    let kms = settings.unseal.as_ref().map(|unseal| unseal.kms.clone());
+    let unseal = match (&settings.unseal, &settings.operators) {
+        (Some(unseal), _) => UnsealProvider::AwsKms(unseal.kms.clone()),
+        (None, Some(operators)) => UnsealProvider::OperatorShares(operators.clone()),
+        (None, None) => UnsealProvider::DevelopmentFile,
+    };
     BootConfiguration {
         region: settings.region.to_string(),
         other_regions: settings.other_regions(),
         account: settings.account.to_string(),
-        unseal: kms.map_or(UnsealProvider::DevelopmentFile, UnsealProvider::AwsKms),
+        unseal,
         caller_roots: caller_roots(development_root, &settings.caller_roots),
         auditor_key,
         administrator_key: settings.administrator_key.clone(),
@@ -101,6 +108,7 @@ async fn serve(
         account,
         root_key,
         unseal,
+        operators,
         caller_roots: others,
         credentials,
         development_pki,
@@ -113,9 +121,12 @@ async fn serve(
     } = parameters;
     let address = Address::Unix { path: listen };
     let store = Address::Unix { path: store };
-    let (unseal, egress) = match unseal {
-        Some((kms, egress)) => (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress })),
-        None => (UnsealProvider::DevelopmentFile, None),
+    let (unseal, egress) = match (unseal, operators) {
+        (Some((kms, egress)), _) => {
+            (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress }))
+        }
+        (None, Some(operators)) => (UnsealProvider::OperatorShares(operators), None),
+        (None, None) => (UnsealProvider::DevelopmentFile, None),
     };
     // From inside the cage no program can be started.
     let compiler = CompileHelper::start(true)

@@ -61,6 +61,17 @@ impl HpkePair {
         self.private.open(info, associated_data, sealed)
     }
 
+    /// What the holder of `sender` has encrypted to it for the use `info`; none for anything else.
+    pub(crate) fn open_from(
+        &self,
+        sender: &HpkeKey,
+        info: &[u8],
+        associated_data: &[u8],
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.private.open_from(sender, info, associated_data, sealed)
+    }
+
     /// The private key as PKCS #8, DER.
     ///
     /// # Errors

@@ -77,7 +77,8 @@ impl Serving {
         let folder = tempfile::tempdir().unwrap();
         let listen = Address::Unix { path: folder.path().join("worker") };
         let listener = listen.listen().await.unwrap();
-        let worker = Arc::new(Worker { attester, service: None, bounds: Bounds::default() });
+        let worker =
+            Arc::new(Worker { attester, service: None, ceremony: None, bounds: Bounds::default() });
         let serving = identity.clone();
         tokio::spawn(async move {
             http::serve(&listener, serving, worker, std::future::pending()).await.finish().await;

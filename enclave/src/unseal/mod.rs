@@ -13,10 +13,13 @@
 mod failure;
 mod kms;
 mod provider;
+mod shares;
 mod wrapped;
 
 pub(crate) use failure::Failure;
 pub use provider::{AwsKms, InvalidKms, KeyArn};
+pub(crate) use shares::{Ceremony, Refused};
+pub use shares::{InvalidShares, OperatorShare, OperatorShares, ShareError};
 
 use crate::configuration::BOOT_CONFIGURATION_PCR;
 use crate::log::{Event, log};
@@ -80,13 +83,7 @@ impl Unsealer {
 
     /// Says in the log what a key's policy has to ask for.
     pub(crate) fn say_registers(&self) -> Result<(), NsmError> {
-        for register in REGISTERS {
-            let value = self.nsm.describe_pcr(register)?.value;
-            if let Ok(value) = <&[u8; 48]>::try_from(value.as_slice()) {
-                log(Event::Register { register, value });
-            }
-        }
-        Ok(())
+        say_registers(self.nsm.as_ref())
     }
 
     /// The root key, however long it takes.
@@ -153,6 +150,17 @@ impl Unsealer {
         }
         Ok(held)
     }
+}
+
+/// Says in the log what can be asked of a worker's document.
+pub(crate) fn say_registers(nsm: &dyn Nsm) -> Result<(), NsmError> {
+    for register in REGISTERS {
+        let value = nsm.describe_pcr(register)?.value;
+        if let Ok(value) = <&[u8; 48]>::try_from(value.as_slice()) {
+            log(Event::Register { register, value });
+        }
+    }
+    Ok(())
 }
 
 /// A root key that was made at this start, as it is and as it was to be stored.

@@ -25,6 +25,7 @@ mod frames;
 mod imports;
 mod relay;
 mod requests;
+mod shares;
 mod snapshots;
 mod store;
 mod unsealing;

@@ -1,0 +1,265 @@
+//! Unsealing by operators: m of n of them give the worker their shares.
+//!
+//! The holders' public keys and the threshold are in the boot configuration, and so in PCR16. A new
+//! service waits until somebody has its shares made (`sekisho init`); each is encrypted to its holder,
+//! so it does not matter who asks. Then, and at every later start, each holder verifies the worker's
+//! attestation and gives the share, encrypted to a key of this one start and authenticated by the
+//! holder's own. With enough of them the worker has the key that wraps the root key
+//! (docs/unsealing.md).
+
+mod provider;
+mod refused;
+mod shamir;
+mod share;
+mod slot;
+
+pub use provider::{InvalidShares, OperatorShares};
+pub(crate) use refused::Refused;
+pub use share::{OperatorShare, ShareError};
+
+use crate::hpke::{HpkeKey, HpkePair};
+use crate::log::{Event, log};
+use crate::secret::RootKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sekisho_wire::{RecordKey, Store, StoreClient};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shamir::Bytes;
+use slot::ShareSlot;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+/// Where the wrapped key lies in the store.
+const SLOT: RecordKey = RecordKey(*b"root-key shares ");
+
+/// A worker that waits for its operators.
+pub(crate) struct Ceremony {
+    provider: OperatorShares,
+    holders: Vec<HpkeKey>,
+    account: String,
+    store: StoreClient,
+    /// Of this start: what was given to an earlier one does not open.
+    pair: HpkePair,
+    state: Mutex<State>,
+    unsealed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// As it was read; the host cannot exchange it between two shares.
+    slot: Option<ShareSlot>,
+    /// What this start has made for the slot. Only its shares go out: what lies in the slot without
+    /// that could be a host's, with shares for the holders of a root key that the host knows.
+    made: Option<Vec<u8>>,
+    /// By index: a share that comes again counts once.
+    given: BTreeMap<u8, Bytes>,
+    /// Whose shares have come, also when they are wiped.
+    counted: BTreeSet<u8>,
+    root: Option<RootKey>,
+    /// The root key is there, or was.
+    complete: bool,
+}
+
+/// `POST /unseal/init`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InitRequest {
+    shares: Option<usize>,
+    threshold: Option<u8>,
+}
+
+/// `POST /unseal`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShareRequest {
+    /// SHA-256 of the holder's public key, hexadecimal.
+    holder_key_sha256: String,
+    /// base64
+    message: String,
+}
+
+impl Ceremony {
+    pub(crate) fn new(
+        provider: &OperatorShares,
+        account: &str,
+        store: StoreClient,
+    ) -> Result<Self, InvalidShares> {
+        let holders = provider.keys()?;
+        // The generator that fails here has failed everywhere.
+        let pair = HpkePair::generate().map_err(|_| InvalidShares::Key)?;
+        Ok(Self {
+            provider: provider.clone(),
+            holders,
+            account: account.to_owned(),
+            store,
+            pair,
+            state: Mutex::default(),
+            unsealed: Notify::new(),
+        })
+    }
+
+    /// The root key, once enough shares are there.
+    pub(crate) async fn root_key(&self) -> RootKey {
+        loop {
+            let unsealed = self.unsealed.notified();
+            if let Some(root) = self.state.lock().await.root.take() {
+                return root;
+            }
+            unsealed.await;
+        }
+    }
+
+    /// Where it stands, for everybody: `GET /unseal`.
+    pub(crate) async fn status(&self) -> Result<Value, Refused> {
+        let state = self.loaded().await?;
+        Ok(self.describe(&state))
+    }
+
+    /// Has the shares made, once: `POST /unseal/init`. At this start, and until something is sealed
+    /// under the root key, who asks again gets the same: an answer may be lost.
+    pub(crate) async fn init(&self, body: &[u8]) -> Result<Value, Refused> {
+        let asked: InitRequest = serde_json::from_slice(body).map_err(|_| {
+            Refused::Malformed("JSON with the members shares and threshold, both of which may miss")
+        })?;
+        let (shares, threshold) = (self.holders.len(), self.provider.threshold);
+        if asked.shares.is_some_and(|asked| asked != shares)
+            || asked.threshold.is_some_and(|asked| asked != threshold)
+        {
+            return Err(Refused::OtherNumbers { shares, threshold });
+        }
+        let mut state = self.loaded().await?;
+        if !self.is_new().await? {
+            return Err(if state.slot.is_some() { Refused::Begun } else { Refused::SlotMissing });
+        }
+        let made = match &state.made {
+            Some(made) => made.clone(),
+            None if state.slot.is_some() => return Err(Refused::MadeBefore),
+            None => ShareSlot::make(&self.provider, &self.holders, &self.account)?.encode()?,
+        };
+        // Before it is known whether the store has taken it.
+        state.made = Some(made.clone());
+        // Durable before anybody has a share of it.
+        let held = self.store.fill_slot(SLOT, made.clone()).await?;
+        if held != made {
+            state.made = None;
+            return Err(Refused::MadeBefore);
+        }
+        if state.slot.is_none() {
+            state.slot = Some(self.read(&made)?);
+            log(Event::SharesMade { shares, threshold: threshold.into() });
+        }
+        let mut answer = self.describe(&state);
+        if let (Some(answer), Some(slot)) = (answer.as_object_mut(), &state.slot) {
+            let of = |(index, holder): (u8, &slot::Holder)| {
+                json!({
+                    "version": 1,
+                    "ceremony": hex::encode(slot.ceremony()),
+                    "index": index,
+                    "shares": shares,
+                    "threshold": threshold,
+                    "holder_key_sha256": hex::encode(holder.key),
+                    "encrypted": BASE64.encode(&holder.encrypted),
+                })
+            };
+            let encrypted: Vec<_> = (1..).zip(slot.holders()).map(of).collect();
+            answer.insert("encrypted_shares".into(), encrypted.into());
+        }
+        Ok(answer)
+    }
+
+    /// Takes a share: `POST /unseal`. With the last that was missing, the worker is unsealed.
+    pub(crate) async fn give(&self, body: &[u8]) -> Result<Value, Refused> {
+        const FORM: Refused =
+            Refused::Malformed("JSON with holder_key_sha256 (hexadecimal) and message (base64)");
+        let asked: ShareRequest = serde_json::from_slice(body).map_err(|_| FORM)?;
+        let holder = hex::decode(&asked.holder_key_sha256).map_err(|_| FORM)?;
+        let message = BASE64.decode(&asked.message).map_err(|_| FORM)?;
+        let named = |(_, key): &(u8, &HpkeKey)| key.identifier[..] == holder[..];
+        let (index, holder) = (1..).zip(&self.holders).find(named).ok_or(Refused::UnknownHolder)?;
+
+        let mut state = self.loaded().await?;
+        let slot = state.slot.clone().ok_or(Refused::NotBegun)?;
+        let share =
+            OperatorShare::given_to(&self.pair, holder, &message).ok_or(Refused::NotOpened)?;
+        slot.check(&share)?;
+        if share.index != index {
+            return Err(Refused::NotTheHolders(share.index));
+        }
+        let threshold = self.provider.threshold;
+        let counts = !state.complete && state.counted.insert(index);
+        if counts {
+            state.given.insert(index, share.share);
+            log(Event::ShareGiven { given: state.given.len(), threshold: threshold.into() });
+        }
+        if !state.complete && state.given.len() >= usize::from(threshold) {
+            let given = state.given.iter().map(|(index, share)| (*index, share));
+            match slot.unwrap(given) {
+                Ok(root) => {
+                    state.root = Some(root);
+                    state.complete = true;
+                    state.given.clear();
+                    self.unsealed.notify_one();
+                }
+                Err(refused) => {
+                    // The shares are good ones of what the host gave; it may give the right one yet.
+                    *state = State::default();
+                    return Err(refused);
+                }
+            }
+        }
+        let mut answer = self.describe(&state);
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert("counted".into(), counts.into());
+        }
+        Ok(answer)
+    }
+
+    /// With what the store holds, read until it holds something.
+    async fn loaded(&self) -> Result<MutexGuard<'_, State>, Refused> {
+        let mut state = self.state.lock().await;
+        if state.slot.is_none() {
+            match self.store.slot(SLOT).await? {
+                Some(held) => state.slot = Some(self.read(&held)?),
+                None if !self.is_new().await? => return Err(Refused::SlotMissing),
+                None => {}
+            }
+        }
+        Ok(state)
+    }
+
+    fn read(&self, held: &[u8]) -> Result<ShareSlot, Refused> {
+        ShareSlot::decode(held, &self.provider, &self.holders, &self.account)
+    }
+
+    async fn is_new(&self) -> Result<bool, Refused> {
+        Ok(self.store.head().await? == 0 && self.store.audit_tail().await?.is_none())
+    }
+
+    fn describe(&self, state: &State) -> Value {
+        let word = match (&state.slot, state.complete) {
+            (_, true) => "unsealing",
+            (Some(_), false) => "waits for shares",
+            (None, false) => "waits for init",
+        };
+        let of = |(index, key): (u8, &HpkeKey)| {
+            json!({
+                "index": index,
+                "key_sha256": hex::encode(key.identifier),
+                "given": state.counted.contains(&index),
+            })
+        };
+        json!({
+            "state": word,
+            "ceremony": state.slot.as_ref().map(|slot| hex::encode(slot.ceremony())),
+            "shares": self.holders.len(),
+            "threshold": self.provider.threshold,
+            "given": state.counted.len(),
+            "holders": (1..).zip(&self.holders).map(of).collect::<Vec<_>>(),
+            "worker_key": BASE64.encode(self.pair.public_key()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
