@@ -30,7 +30,9 @@ mod recipient;
 mod threads;
 mod throttle;
 
+mod approvals;
 mod authorize;
+mod guardrail;
 mod service;
 mod upkeep;
 
