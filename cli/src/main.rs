@@ -1,5 +1,6 @@
 //! The sekisho command: run a development service, verify attestations, write policies.
 
+mod approvals;
 mod attest;
 mod audit;
 mod aws;
@@ -42,6 +43,7 @@ enum Command {
     #[command(subcommand)]
     Attest(attest::Command),
     Principal(principal::Arguments),
+    Approvals(approvals::Arguments),
     Init(shares::init::Arguments),
     Unseal(shares::unseal::Arguments),
     #[command(subcommand)]
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Init(arguments) => block_on(shares::init::run(arguments)),
         Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
+        Command::Approvals(arguments) => block_on(approvals::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

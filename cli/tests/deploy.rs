@@ -1,4 +1,4 @@
-//! The kit for EC2, as far as it runs where there is no Nitro.
+//! The kit for EC2, as far as it runs where there is no Nitro, and the ramdisks of the image.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
@@ -31,6 +31,13 @@ fn units_installation_and_launcher() {
         Some(SKIPPED) => eprintln!("{said}"),
         status => assert_eq!(status, Some(0), "{said}"),
     }
+}
+
+#[test]
+fn ramdisks_follow_from_what_is_in_them() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/eif/check-reproducible");
+    let output = Command::new(script).arg("--ramdisks").output().expect("bash runs");
+    assert!(output.status.success(), "{}", words(&output));
 }
 
 #[test]

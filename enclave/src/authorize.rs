@@ -1,5 +1,5 @@
-//! May they? A policy component answers, and only its yes, or a grant where it has no opinion,
-//! becomes a [`Permit`].
+//! May they? Policy components answer, and only a yes of theirs, or a grant where the key's policy has
+//! no opinion, becomes a [`Permit`]. What each answer means beside the others is in [`weigh`].
 //!
 //! An action on a key is decided by the key's policy. An action on something of the account
 //! (a listing, a new key, an alias) is decided by the account's policy; CreateAlias by both, as in
@@ -7,33 +7,37 @@
 //! clear yes is a no.
 
 mod request;
+mod weigh;
 
 pub(crate) use request::MULTI_REGION_KEY_TYPE;
 
 use crate::api::{AccountResource, ApiError, Facts, Operation};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
+use crate::guardrail::Standing;
 use crate::keys::Key;
 use crate::keys::context::EncryptionContext;
 use crate::keys::grants::Grant;
 use crate::keys::id::KeyId;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
 use crate::keys::store::HeldKey;
+use crate::principals::policies::Own;
 use crate::recipient::Papers;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use request::{policy_key, principal, request};
-use sekisho_policy_engine::{Decision, Evaluation, Pair, Permit as Allowed, Request};
+use sekisho_policy_engine::{Approvals, Decision, Request};
 use serde_json::Value;
 use std::sync::Arc;
+use weigh::{Leave, No, Policies, weigh};
 
 /// AWS KMS's quota "Key policy document size", bytes; the service model's maximum is above it.
 const MAX_POLICY: usize = 32_768;
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
-    ground: Ground,
+    leave: Leave,
     operation: Operation,
     caller: Arc<Caller>,
     keys: Keys,
@@ -42,27 +46,35 @@ pub(crate) struct Permit {
     time: u64,
 }
 
-/// Why it was given.
-enum Ground {
-    Policy(Allowed),
-    /// Grants, any of them, where the key's policy had no opinion. Never empty.
-    Grants {
-        grants: Vec<Grant>,
-        silent: Box<Evaluation>,
-    },
+/// What the policies allow, if nobody else has to agree. Only [`decide`] makes one.
+pub(crate) struct Provisional {
+    permit: Permit,
+    needed: Vec<Approvals>,
 }
 
-impl Ground {
-    fn audited(&self) -> AuditedDecision {
-        match self {
-            Self::Policy(allowed) => audited(allowed.evaluation(), true),
-            Self::Grants { grants, silent } => {
-                let mut decision = audited(silent, true);
-                let first = grants.first().map(|grant| ("grant".into(), grant.id.clone()));
-                decision.annotations.extend(first);
-                decision
-            }
-        }
+impl Provisional {
+    /// The permit, where no approvals are needed.
+    pub(crate) fn without_approvals(self) -> Result<Permit, Box<Self>> {
+        let exempt = self.permit.operation.is_about_approvals();
+        if self.needed.is_empty() || exempt { Ok(self.permit) } else { Err(Box::new(self)) }
+    }
+
+    /// The approvals that are needed.
+    pub(crate) fn needed(&self) -> &[Approvals] {
+        &self.needed
+    }
+
+    /// The permit, where they are there: for [`crate::approvals`] alone.
+    pub(crate) fn approved(self) -> Permit {
+        self.permit
+    }
+
+    pub(crate) fn check_state(&self) -> Result<(), ApiError> {
+        self.permit.check_state()
+    }
+
+    pub(crate) fn refusal(&self) -> ApiError {
+        self.permit.refusal()
     }
 }
 
@@ -78,15 +90,27 @@ pub(crate) struct Case<'a> {
     pub(crate) operation: Operation,
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) caller: &'a Arc<Caller>,
+    pub(crate) guardrail: Standing,
+    /// The caller's own.
+    pub(crate) policies: Own,
     pub(crate) keys: Keys,
     pub(crate) papers: Option<Papers>,
     /// Milliseconds since 1970.
     pub(crate) time: u64,
 }
 
+impl Case<'_> {
+    fn refused(&self, refused: Refused) -> Decided {
+        let Refused { action, resource, decision, reason } = refused;
+        let principal = self.caller.arn().to_owned();
+        let refusal = ApiError::AccessDenied { principal, action, resource };
+        Decided { permit: Err(refusal), decision, reason: Some(reason) }
+    }
+}
+
 /// A decision: the permit or the refusal, and what the audit log keeps of it.
 pub(crate) struct Decided {
-    pub(crate) permit: Result<Permit, ApiError>,
+    pub(crate) permit: Result<Provisional, ApiError>,
     pub(crate) decision: AuditedDecision,
     /// The policy's reason, for the audit log only.
     pub(crate) reason: Option<String>,
@@ -118,49 +142,48 @@ impl<'a> Question<'a> {
     }
 }
 
-fn has_no_opinion(evaluation: &Evaluation) -> bool {
-    evaluation.failure().is_none() && matches!(evaluation.decision(), Decision::NoOpinion)
-}
-
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
+    if matches!(case.guardrail, Standing::Unreadable) && !may_mend(service, &case) {
+        return case.refused(Refused::unasked(&case, "the guardrail cannot be read"));
+    }
+    let guardrail = case.guardrail.policy();
     // Where nothing is asked, nothing allows it.
-    let mut decided: Result<Ground, Refused> = Err(Refused::unasked(&case));
+    let mut decided = Err(Refused::unasked(&case, "no policy was asked"));
+    let mut needed = Vec::new();
     for question in questions(service, &case) {
         let grants = question.grants(&case);
         let request = request(service, &case, &question, &grants);
-        let evaluated = question.policy.policy.evaluate(&request).into_permit();
-        decided = match evaluated {
-            Ok(allowed) => Ok(Ground::Policy(allowed)),
-            // A denial, or a policy that failed, is stronger than any grant.
-            Err(silent) if !grants.is_empty() && has_no_opinion(&silent) => {
-                Ok(Ground::Grants { grants: grants.into_iter().cloned().collect(), silent })
+        let policies = Policies { guardrail, policy: question.policy, principal: &case.policies };
+        match weigh(&policies, &grants, &request) {
+            Ok(leave) => {
+                needed.extend(leave.needed().iter().cloned());
+                decided = Ok(leave);
             }
-            Err(evaluation) => Err(Refused {
-                decision: audited(&evaluation, false),
-                reason: reason(&evaluation),
-                action: question.action,
-                resource: question.resource,
-            }),
-        };
-        if decided.is_err() {
-            break;
+            Err(No { decision, reason }) => {
+                let Question { action, resource, .. } = question;
+                return case.refused(Refused { action, resource, decision, reason });
+            }
         }
     }
-    let Case { caller, keys, papers, time, operation, .. } = case;
-    let caller = caller.clone();
     match decided {
-        Ok(ground) => {
-            let decision = ground.audited();
-            let permit = Permit { ground, operation, caller, keys, papers, time };
-            Decided { permit: Ok(permit), decision, reason: None }
+        Ok(leave) => {
+            let decision = leave.audited();
+            let Case { caller, keys, papers, time, operation, .. } = case;
+            let permit = Permit { leave, operation, caller: caller.clone(), keys, papers, time };
+            Decided { permit: Ok(Provisional { permit, needed }), decision, reason: None }
         }
-        Err(Refused { action, resource, decision, reason }) => {
-            let principal = caller.arn().to_owned();
-            let refusal = ApiError::AccessDenied { principal, action, resource };
-            Decided { permit: Err(refusal), decision, reason: Some(reason) }
-        }
+        Err(refused) => case.refused(refused),
     }
+}
+
+/// Whether this is how the account's root gets rid of a guardrail that cannot be read.
+fn may_mend(service: &Service, case: &Case<'_>) -> bool {
+    let mends = matches!(
+        case.operation,
+        Operation::PutGuardrail | Operation::GetGuardrail | Operation::DeleteGuardrail
+    );
+    mends && case.caller.arn() == service.keys.place.root_arn()
 }
 
 fn questions<'a>(service: &'a Service, case: &'a Case<'_>) -> Vec<Question<'a>> {
@@ -222,11 +245,11 @@ struct Refused {
 }
 
 impl Refused {
-    fn unasked(case: &Case<'_>) -> Self {
+    fn unasked(case: &Case<'_>, reason: &str) -> Self {
         let decision =
             AuditedDecision { allowed: false, module: String::new(), annotations: Vec::new() };
-        let (action, reason) = (case.operation.iam_action(), "no policy was asked".into());
-        Self { action, resource: "*".into(), decision, reason }
+        let action = case.operation.iam_action();
+        Self { action, resource: "*".into(), decision, reason: reason.into() }
     }
 }
 
@@ -249,10 +272,7 @@ impl Permit {
 
     /// The grants that let them, where no policy did.
     pub(crate) fn granted(&self) -> Option<&[Grant]> {
-        match &self.ground {
-            Ground::Policy(_) => None,
-            Ground::Grants { grants, .. } => Some(grants),
-        }
+        self.leave.granted()
     }
 
     /// What is said where the permit does not go as far as what is asked for.
@@ -303,6 +323,26 @@ impl Permit {
         Ok(())
     }
 
+    /// Configures a new guardrail, and refuses one that would keep its author from putting another,
+    /// unless `bypass` says that this is meant.
+    pub(crate) fn new_guardrail(
+        &self,
+        service: &Service,
+        document: &str,
+        bypass: bool,
+    ) -> Result<KeyPolicy, ApiError> {
+        let policy = configure(service, document)?;
+        let request = self.to_change(service, Operation::PutGuardrail, "*".into(), None);
+        let evaluation = policy.policy.evaluate(&request);
+        if !bypass && matches!(evaluation.decision(), Decision::Deny(_)) {
+            return Err(ApiError::MalformedPolicyDocument(
+                "The new guardrail will not allow you to update the guardrail in the future."
+                    .into(),
+            ));
+        }
+        Ok(policy)
+    }
+
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
     /// lockout safety check) unless `bypass` says that this is meant.
     pub(crate) fn new_policy(
@@ -313,28 +353,11 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        if document.len() > MAX_POLICY {
-            return Err(ApiError::LimitExceeded(format!(
-                "The key policy document is larger than {MAX_POLICY} bytes."
-            )));
-        }
-        let malformed =
-            |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
-        let policy = service.keys.modules.configure(document).map_err(malformed)?;
+        let policy = configure(service, document)?;
         if !bypass {
             let arn = service.keys.place.key_arn(key.id);
-            let request = Request {
-                action: Operation::PutKeyPolicy.iam_action().into(),
-                resource: arn.clone(),
-                principal: principal(service, &self.caller),
-                key: Some(policy_key(arn, key, aliases)),
-                encryption_context: Vec::new(),
-                parameters: Vec::new(),
-                attestation: self.papers.as_ref().map(|papers| papers.attestation().to_policy()),
-                grants: Vec::new(),
-                time: self.time,
-                source_ip: None,
-            };
+            let key = policy_key(arn.clone(), key, aliases);
+            let request = self.to_change(service, Operation::PutKeyPolicy, arn, Some(key));
             if policy.policy.evaluate(&request).into_permit().is_err() {
                 return Err(ApiError::MalformedPolicyDocument(
                     "The new key policy will not allow you to update the key policy in the future."
@@ -344,21 +367,35 @@ impl Permit {
         }
         Ok(policy)
     }
-}
-
-fn audited(evaluation: &Evaluation, allowed: bool) -> AuditedDecision {
-    let owned = |pair: &Pair| (pair.name.clone(), pair.value.clone());
-    AuditedDecision {
-        allowed,
-        module: evaluation.module().to_string(),
-        annotations: evaluation.annotations().map(owned).collect(),
+    /// The same caller, who changes the policy again.
+    fn to_change(
+        &self,
+        service: &Service,
+        operation: Operation,
+        resource: String,
+        key: Option<sekisho_policy_engine::Key>,
+    ) -> Request {
+        Request {
+            action: operation.iam_action().into(),
+            resource,
+            principal: principal(service, &self.caller),
+            key,
+            encryption_context: Vec::new(),
+            parameters: Vec::new(),
+            attestation: self.papers.as_ref().map(|papers| papers.attestation().to_policy()),
+            grants: Vec::new(),
+            time: self.time,
+            source_ip: None,
+        }
     }
 }
 
-fn reason(evaluation: &Evaluation) -> String {
-    match (evaluation.failure(), evaluation.decision()) {
-        (Some(failure), _) => failure.to_string(),
-        (None, Decision::Deny(reason)) => reason.clone(),
-        (None, Decision::NoOpinion | Decision::Allow) => "no policy allows it".into(),
+fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
+    if document.len() > MAX_POLICY {
+        return Err(ApiError::LimitExceeded(format!(
+            "The policy document is larger than {MAX_POLICY} bytes."
+        )));
     }
+    let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
+    service.keys.modules.configure(document).map_err(malformed)
 }

@@ -1,11 +1,13 @@
 //! From power-on to serving: measure the configuration, unseal, check the journal, then listen.
 
+use crate::approvals::Approvals;
 use crate::attested::{Attester, Budget};
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
 use crate::bounds::Bounds;
 use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
 use crate::credentials::{BootCredential, Credentials};
+use crate::guardrail::Guardrail;
 use crate::http::{self, Draining, Worker};
 use crate::keys::arn::Place;
 use crate::keys::modules::Modules;
@@ -15,6 +17,7 @@ use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use crate::principals::first::{FirstKey, FirstKeyError};
+use crate::principals::policies::PrincipalPolicies;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::quotas::Meter;
@@ -309,6 +312,9 @@ pub(crate) async fn unseal(
         keys,
         import_tokens: Arc::new(ImportTokens::new(subkeys.import_tokens)),
         account_policy: Arc::new(account_policy),
+        guardrail: Arc::new(Guardrail::new(journal.clone())),
+        principal_policies: Arc::new(PrincipalPolicies::new(journal.clone())),
+        approvals: Arc::new(Approvals::new(journal.clone())),
         audit,
         computing: Arc::default(),
         regions,

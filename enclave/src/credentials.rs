@@ -178,6 +178,11 @@ impl Credentials {
         Ok(Authenticated { _verified: verified, operation, region, caller, body, attestation })
     }
 
+    /// Whether the worker was started with this principal.
+    pub(crate) fn is_of_boot(&self, arn: &str) -> bool {
+        self.boot.values().any(|key| key.principal_arn == arn)
+    }
+
     /// The access key with this id, if it signs at `now`.
     async fn usable(&self, id: &str, now: u64) -> Result<Usable<'_>, ApiError> {
         if let Some(key) = self.boot.get(id) {

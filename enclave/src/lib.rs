@@ -29,7 +29,9 @@ mod recipient;
 mod threads;
 mod throttle;
 
+mod approvals;
 mod authorize;
+mod guardrail;
 mod service;
 mod upkeep;
 

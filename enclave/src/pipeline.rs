@@ -6,6 +6,7 @@
 //! ```
 
 use crate::api::{ApiError, Facts, Operation, RequestDocument, Response, Subject, new_request_id};
+use crate::approvals::{Asked, Settled, Unsettled};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
 use crate::credentials::Authenticated;
@@ -149,11 +150,34 @@ async fn permit(
     let papers = verifier.verify(operation, facts.recipient, document, principal, now).await?;
     entry.attestation = papers.as_ref().map(|papers| papers.attestation().to_audit());
 
-    let case = Case { operation, facts, caller, keys, papers, time };
+    let guardrail = service.guardrail.standing(&service.keys.modules).await?;
+    let policies = service.policies_of(caller).await?;
+    let case = Case { operation, facts, caller, guardrail, policies, keys, papers, time };
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;
-    decided.permit
+    let asked = Asked {
+        principal: caller.arn(),
+        operation,
+        region: authenticated.region(),
+        body: authenticated.body(),
+        facts,
+        resource: entry.key.clone().or_else(|| entry.resource.clone()),
+        time,
+    };
+    let dry_run = facts.options.is_some_and(|options| options.dry_run);
+    match service.approvals.settle(decided.permit?, asked, dry_run).await {
+        Ok(Settled { permit, annotations }) => {
+            if let Some(decision) = &mut entry.decision {
+                decision.annotations.extend(annotations);
+            }
+            Ok(permit)
+        }
+        Err(Unsettled { error, reason }) => {
+            entry.reason = reason;
+            Err(error)
+        }
+    }
 }
 
 /// The key that a request is about.

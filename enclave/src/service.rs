@@ -1,13 +1,16 @@
 //! An unsealed service, as one of its Regions sees it: everything that a request needs to be answered.
 
 use crate::api::ApiError;
+use crate::approvals::Approvals;
 use crate::audit::AuditLog;
-use crate::credentials::Credentials;
+use crate::credentials::{Caller, Credentials};
+use crate::guardrail::Guardrail;
 use crate::keys::arn::KeyName;
 use crate::keys::policy::KeyPolicy;
 use crate::keys::store::{HeldKey, KeyStore};
 use crate::keys::wrapping::ImportTokens;
 use crate::principals::first::FirstKey;
+use crate::principals::policies::{Own, PrincipalPolicies};
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
 use crate::threads::Threads;
@@ -27,6 +30,10 @@ pub(crate) struct Service {
     pub(crate) recipients: Arc<RecipientVerifier>,
     /// Decides about what belongs to no key.
     pub(crate) account_policy: Arc<KeyPolicy>,
+    /// Above all other policies.
+    pub(crate) guardrail: Arc<Guardrail>,
+    pub(crate) principal_policies: Arc<PrincipalPolicies>,
+    pub(crate) approvals: Arc<Approvals>,
     /// Of the one Region; all else is of the account.
     pub(crate) keys: Arc<KeyStore>,
     pub(crate) import_tokens: Arc<ImportTokens>,
@@ -66,6 +73,14 @@ impl Service {
             let keys = Arc::new(self.keys.in_region(region));
             Cow::Owned(Self { keys, ..self.clone() })
         })
+    }
+
+    /// The policies of the principal that asks; its root has none.
+    pub(crate) async fn policies_of(&self, caller: &Caller) -> Result<Own, ApiError> {
+        let Some(name) = caller.arn().strip_prefix(&self.keys.place.principal_arn("")) else {
+            return Ok(Own::default());
+        };
+        Ok(self.principal_policies.of(&self.keys.modules, name).await?)
     }
 
     /// The key of a parsed name, or AWS's error that there is none.

@@ -29,6 +29,10 @@ const CRATES: [&str; 5] = ["enclave", "wire", "nsm", "attestation", "policies/en
 /// The line in which a worker that cannot start says so, before there is a caller.
 const LAST_WORDS: &str = r#"eprintln!("sekisho-enclave: {error}");"#;
 
+/// What a compile trial answers its helper through a pipe, which is no terminal: the engine's reason against
+/// a component.
+const AN_ANSWER: &str = "let _ = io::stdout().write_all(reason.as_bytes());";
+
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -58,7 +62,10 @@ fn nothing_but_the_events_is_written() {
                 let code = !line.starts_with("//") && !line.starts_with("use crate::log::");
                 let code = code && line != "pub use log::{LogFormat, start_log};";
                 let way = WAYS.iter().find(|way| line.contains(**way));
-                let Some(way) = way.filter(|_| code && line != LAST_WORDS) else { continue };
+                let Some(way) = way.filter(|_| code && line != LAST_WORDS && line != AN_ANSWER)
+                else {
+                    continue;
+                };
                 assert!(is_the_way_in, "{}:{}: {way}", path.display(), number + 1);
                 events += 1;
             }

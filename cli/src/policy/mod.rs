@@ -1,6 +1,7 @@
 //! `sekisho policy`: write, build, test and try a key policy, and install it in a service.
 
 mod build;
+mod guardrail;
 mod inspect;
 mod install;
 mod module;
@@ -16,7 +17,8 @@ use crate::failure::Failure;
 ///
 /// A key's policy is a WebAssembly component that sees the request, the caller and the caller's
 /// verified attestation, and answers: allow, deny, or no opinion. These commands run it in the
-/// sandbox that the service uses, with the service's limits; only `install`, `list` and `delete` ask a service.
+/// sandbox that the service uses, with the service's limits; only `install`, `list`, `delete` and
+/// `guardrail` ask a service.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     New(new::Arguments),
@@ -27,6 +29,7 @@ pub(crate) enum Command {
     Simulate(simulate::Arguments),
     Install(install::Arguments),
     List(install::ListArguments),
+    Guardrail(guardrail::Arguments),
     Delete(install::DeleteArguments),
 }
 
@@ -41,6 +44,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Install(arguments) => install::run(&arguments).await,
         Command::List(arguments) => install::list(&arguments).await,
+        Command::Guardrail(arguments) => guardrail::run(&arguments).await,
         Command::Delete(arguments) => install::delete(&arguments).await,
     }
 }

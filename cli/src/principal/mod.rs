@@ -3,6 +3,9 @@
 mod claim;
 mod keys;
 mod output;
+mod policies;
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -25,6 +28,9 @@ Examples:
     sekisho principal keys create alice
     sekisho principal keys disable alice AKIA...
     sekisho principal keys delete alice AKIA...
+
+  What it may do with every key whose policy leaves that to the account:
+    sekisho principal put-policy alice decrypt decrypt.json
 
   Credentials that end by themselves, of whoever asks:
     sekisho principal session deploy --duration 900";
@@ -77,6 +83,19 @@ enum Signed {
     /// Access keys: at most two a principal, so that one can replace the other.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Give a principal an identity policy, in place of one of the same name.
+    PutPolicy {
+        name: String,
+        policy_name: String,
+        /// An AWS policy document whose statements have no Principal.
+        file: PathBuf,
+    },
+    /// Print a principal's identity policy.
+    GetPolicy { name: String, policy_name: String },
+    /// Take an identity policy from a principal.
+    DeletePolicy { name: String, policy_name: String },
+    /// List the names of a principal's identity policies.
+    ListPolicies { name: String },
     /// Credentials of whoever asks that end by themselves; they end earlier with the access key
     /// that they were made with.
     Session {
@@ -111,6 +130,16 @@ async fn signed(client: &Client, command: Signed, as_json: bool) -> Result<(), F
         Signed::List => list(client, as_json).await,
         Signed::Delete { name, with_keys } => delete(client, &name, with_keys).await,
         Signed::Keys(command) => keys::run(client, command, as_json).await,
+        Signed::PutPolicy { name, policy_name, file } => {
+            policies::put(client, &name, &policy_name, &policies::read(&file)?).await
+        }
+        Signed::GetPolicy { name, policy_name } => {
+            policies::get(client, &name, &policy_name, as_json).await
+        }
+        Signed::DeletePolicy { name, policy_name } => {
+            policies::delete(client, &name, &policy_name).await
+        }
+        Signed::ListPolicies { name } => policies::list(client, &name, as_json).await,
         Signed::Session { name, duration } => session(client, &name, duration, as_json).await,
     };
     answered.map_err(Failure::failed)

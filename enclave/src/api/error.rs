@@ -32,6 +32,8 @@ pub(crate) enum ApiError {
     AlreadyExists {
         arn: String,
     },
+    /// Others have to agree first.
+    ApprovalRequired(String),
     /// Of a multi-Region key, in the Region where it was to be replicated.
     ReplicaExists {
         arn: String,
@@ -89,6 +91,7 @@ impl ApiError {
             Self::Serialization(_) => "SerializationException",
             Self::Constraints(_) | Self::Validation(_) => "ValidationException",
             Self::AccessDenied { .. } => "AccessDeniedException",
+            Self::ApprovalRequired(_) => "ApprovalRequiredException",
             Self::AlreadyExists { .. } | Self::ReplicaExists { .. } => "AlreadyExistsException",
             Self::CloudHsmClusterNotFound => "CloudHsmClusterNotFoundException",
             Self::CustomKeyStoreNotFound(_) => "CustomKeyStoreNotFoundException",
@@ -183,6 +186,7 @@ impl ApiError {
             | Self::InvalidSignature(text)
             | Self::Serialization(text)
             | Self::Validation(text)
+            | Self::ApprovalRequired(text)
             | Self::CustomKeyStoreNotFound(text)
             | Self::DeleteConflict(text)
             | Self::EntityAlreadyExists(text)

@@ -67,15 +67,25 @@ macro_rules! for_each_operation {
                 VerifyMac: Enabled,
             }
             "sekisho" true "Sekisho." {
+                Approve: Any,
                 CreateAccessKey: Any,
                 CreatePrincipal: Any,
                 CreateSession: Any,
                 DeleteAccessKey: Any,
+                DeleteGuardrail: Any,
                 DeletePolicyModule: Any,
                 DeletePrincipal: Any,
+                DeletePrincipalPolicy: Any,
+                Deny: Any,
+                GetGuardrail: Any,
+                GetPrincipalPolicy: Any,
                 ListAccessKeys: Any,
+                ListApprovals: Any,
                 ListPolicyModules: Any,
+                ListPrincipalPolicies: Any,
                 ListPrincipals: Any,
+                PutGuardrail: Any,
+                PutPrincipalPolicy: Any,
                 RegisterPolicyModule: Any,
                 UpdateAccessKey: Any,
             }
@@ -152,6 +162,11 @@ impl Operation {
 }
 
 impl Operation {
+    /// Whether it is how approvals are given: waiting for approvals itself, it could never be.
+    pub(crate) fn is_about_approvals(self) -> bool {
+        matches!(self, Self::Approve | Self::Deny | Self::ListApprovals)
+    }
+
     /// Whether it takes a `Recipient`: its answer is encrypted to whoever is attested.
     pub(crate) fn takes_recipient(self) -> bool {
         matches!(

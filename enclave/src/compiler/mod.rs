@@ -34,10 +34,13 @@ const CAGED: &str = "caged";
 /// This program, whatever has become of its file.
 const SELF: &str = "/proc/self/exe";
 
-/// What a trial may take of the processor: [`processor_seconds`] for a component of this size.
+/// What a trial may take of the processor; up to this size, it is more than honest ones of a debug build
+/// need.
 const BASE_SECONDS: u64 = 2;
-/// A component of 1.6 MB that holds a JavaScript engine takes about three seconds.
-const BYTES_FOR_A_SECOND_MORE: usize = 256 * 1024;
+const BASE_BYTES: usize = 512 * 1024;
+/// A component of 1.6 MB that holds a JavaScript engine takes about three seconds, and several times as
+/// much in a debug build.
+const BYTES_FOR_A_SECOND_MORE: usize = 96 * 1024;
 /// What it may take of memory, beyond the program itself.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
@@ -46,7 +49,8 @@ const MAX_MESSAGE: u32 = 4 * 1024 * 1024;
 
 /// Seconds of processor time that a component of `size` bytes may take to compile.
 fn processor_seconds(size: usize) -> u64 {
-    let more = u64::try_from(size / BYTES_FOR_A_SECOND_MORE).unwrap_or(u64::MAX);
+    let more = size.saturating_sub(BASE_BYTES) / BYTES_FOR_A_SECOND_MORE;
+    let more = u64::try_from(more).unwrap_or(u64::MAX);
     BASE_SECONDS.saturating_add(more)
 }
 
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn time_grows_with_size() {
         assert_eq!(processor_seconds(0), 2);
-        assert_eq!(processor_seconds(255 * 1024), 2);
-        assert_eq!(processor_seconds(1600 * 1024), 8);
+        assert_eq!(processor_seconds(512 * 1024), 2);
+        assert_eq!(processor_seconds(1600 * 1024), 13);
     }
 }

@@ -14,10 +14,10 @@ mod clock;
 mod heartbeat;
 mod machine;
 mod modules;
-mod sent_log;
+mod sent_lines;
 
 pub use clock::{ClockError, keep_time};
 pub use heartbeat::beat;
 pub use machine::{Machine, MachineError, is_init, restart};
 pub use modules::ModuleError;
-pub use sent_log::{SentLog, start_sent_log};
+pub use sent_lines::{SentLog, start_sent_log};

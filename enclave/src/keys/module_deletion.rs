@@ -2,6 +2,7 @@
 
 use super::modules::KnownModule;
 use super::store::{KeyStore, StoreFault};
+use crate::guardrail::Guardrail;
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
 use thiserror::Error;
@@ -34,9 +35,12 @@ impl KeyStore {
         Ok(module)
     }
 
-    /// The first keys whose policy is decided by the component with this digest, as ARNs.
+    /// The first whose policy is decided by the component with this digest: the guardrail, keys' ARNs.
     async fn users_of(&self, digest: &str) -> Result<Vec<String>, StoreFault> {
         let mut users = Vec::new();
+        if Guardrail::digest(&self.journal).await?.is_some_and(|used| used == digest) {
+            users.push("the guardrail".to_owned());
+        }
         for region in self.regions() {
             let store = self.in_region(&region);
             let mut from = None;

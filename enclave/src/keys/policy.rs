@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+/// What the `iam` component takes an identity policy in.
+const PRINCIPAL_POLICY: &str = "IdentityPolicy";
+
 /// A policy that decides: its document as the caller put it, and the configured component.
 pub(crate) struct KeyPolicy {
     document: String,
@@ -32,7 +35,7 @@ impl KeyPolicy {
 pub(crate) struct StoredPolicy {
     document: String,
     /// SHA-256 of the component that made `state`, lower-case hex.
-    pub(super) digest: String,
+    pub(crate) digest: String,
     #[serde(with = "serde_bytes")]
     state: Vec<u8>,
 }
@@ -75,6 +78,32 @@ impl Modules {
         Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
     }
 
+    /// Reads an identity policy: an AWS policy document without principals.
+    pub(crate) fn configure_principal(&self, document: &str) -> Result<KeyPolicy, PolicyRefused> {
+        // By itself, so that nothing in it can end what it is put into.
+        let parsed: Result<&RawValue, _> = serde_json::from_str(document);
+        let parsed =
+            parsed.map_err(|error| PolicyRefused::NotJson { reason: error.to_string() })?;
+        let configuration = format!(r#"{{"{PRINCIPAL_POLICY}":{parsed}}}"#);
+        let found = self.named(IAM).ok_or_else(|| PolicyRefused::UnknownModule {
+            name: IAM.to_owned(),
+            known: self.names().join(", "),
+        })?;
+        let policy = found.module.configure(configuration.as_bytes()).map_err(within_document)?;
+        Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
+    }
+
+    /// An identity policy from its record, as [`Self::restore`].
+    pub(crate) fn restore_principal(
+        &self,
+        stored: StoredPolicy,
+    ) -> Result<KeyPolicy, PolicyRefused> {
+        match self.named(&stored.digest) {
+            Some(_) => self.restore(stored),
+            None => self.configure_principal(&stored.document),
+        }
+    }
+
     /// A policy from its record. Where the component has changed since (another release of
     /// the worker), the document is read again by the component that has its name now.
     pub(crate) fn restore(&self, stored: StoredPolicy) -> Result<KeyPolicy, PolicyRefused> {
@@ -86,6 +115,16 @@ impl Modules {
             None => self.configure(&document),
         }
     }
+}
+
+/// With the place in the document that the caller knows.
+fn within_document(mut error: ConfigureError) -> ConfigureError {
+    if let ConfigureError::Refused(refused) = &mut error
+        && let Some(place) = refused.place.strip_prefix(PRINCIPAL_POLICY)
+    {
+        refused.place = place.trim_start_matches('.').to_owned();
+    }
+    error
 }
 
 /// The module policy in `document`, if it is one: a JSON object with a member `module`.
@@ -111,12 +150,15 @@ pub(crate) enum PolicyRefused {
     NotAModulePolicy { reason: String },
     #[error("no policy module is named '{name}'; there are: {known}")]
     UnknownModule { name: String, known: String },
+    #[error("the document is not JSON: {reason}")]
+    NotJson { reason: String },
     #[error(transparent)]
     Configuration(#[from] ConfigureError),
 }
 
-/// Who may do what belongs to no key: the account's root may do all of it. Everyone may make a
-/// session of their own, which can do no more than they can.
+/// Who may do what belongs to no key: the account's root may do all of it, and leaves the rest to
+/// identity policies, as each statement for an account does. Everyone may make a
+/// session of their own, which can do no more than they can, and ask for what waits for their approval.
 pub(crate) fn account_document(root_arn: &str) -> String {
     serde_json::json!({
         "Version": "2012-10-17",
@@ -128,10 +170,13 @@ pub(crate) fn account_document(root_arn: &str) -> String {
             "Action": ["kms:*", "sekisho:*"],
             "Resource": "*"
         }, {
-            "Sid": "Sessions",
+            "Sid": "Everyone",
             "Effect": "Allow",
             "Principal": "*",
-            "Action": "sekisho:CreateSession",
+            "Action": [
+                "sekisho:CreateSession",
+                "sekisho:Approve", "sekisho:Deny", "sekisho:ListApprovals",
+            ],
             "Resource": "*"
         }]
     })

@@ -3,11 +3,13 @@
 pub(crate) mod access_keys;
 mod agreement;
 pub(crate) mod aliases;
+mod approvals;
 mod data_key_pairs;
 pub(crate) mod data_keys;
 mod encapsulation;
 pub(crate) mod encryption;
 mod grants;
+mod guardrail;
 mod imports;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;
@@ -15,6 +17,7 @@ mod mac;
 mod modules;
 mod multi_region;
 pub(crate) mod policies;
+mod principal_policies;
 pub(crate) mod principals;
 mod random;
 mod rotation;
@@ -34,11 +37,13 @@ use access_keys::{
 };
 use agreement::DeriveSharedSecret;
 use aliases::{CreateAlias, DeleteAlias, ListAliases, UpdateAlias};
+use approvals::{Approve, Deny, ListApprovals};
 use data_key_pairs::{GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext};
 use data_keys::{GenerateDataKey, GenerateDataKeyWithoutPlaintext};
 use encapsulation::{Decapsulate, Encapsulate};
 use encryption::{Decrypt, Encrypt, ReEncrypt};
 use grants::{CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant};
+use guardrail::{DeleteGuardrail, GetGuardrail, PutGuardrail};
 use imports::{DeleteImportedKeyMaterial, GetParametersForImport, ImportKeyMaterial};
 use keys::{CreateKey, DescribeKey, ListKeys, UpdateKeyDescription};
 use lifecycle::{CancelKeyDeletion, DisableKey, EnableKey, ScheduleKeyDeletion};
@@ -46,6 +51,9 @@ use mac::{GenerateMac, VerifyMac};
 use modules::{DeletePolicyModule, ListPolicyModules, RegisterPolicyModule};
 use multi_region::{ReplicateKey, UpdatePrimaryRegion};
 use policies::{GetKeyPolicy, ListKeyPolicies, PutKeyPolicy};
+use principal_policies::{
+    DeletePrincipalPolicy, GetPrincipalPolicy, ListPrincipalPolicies, PutPrincipalPolicy,
+};
 use principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
 use random::GenerateRandom;
 use rotation::{

@@ -138,9 +138,9 @@ pub(super) fn refusal(error: ChangeError, name: &str) -> ApiError {
         ChangeError::NoSuchAccessKey => ApiError::NotFound(format!(
             "The principal with name {name} has no access key with this id."
         )),
-        error @ (ChangeError::HasAccessKeys | ChangeError::LastRootKey) => {
-            ApiError::DeleteConflict(format!("{name}: {error}."))
-        }
+        error @ (ChangeError::HasAccessKeys
+        | ChangeError::HasPolicies
+        | ChangeError::LastRootKey) => ApiError::DeleteConflict(format!("{name}: {error}.")),
         error @ (ChangeError::TooManyPrincipals | ChangeError::TooManyAccessKeys) => {
             ApiError::LimitExceeded(format!("{name}: {error}."))
         }

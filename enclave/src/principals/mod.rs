@@ -2,6 +2,7 @@
 //! the sessions made from those.
 
 pub(crate) mod first;
+pub(crate) mod policies;
 pub(crate) mod session;
 pub(crate) mod store;
 

@@ -88,12 +88,16 @@ impl PrincipalStore {
         self.commit(writer, vec![put(record(&principal.name), &principal)?]).await
     }
 
-    /// Only a principal without access keys goes, so that nobody is cut off by accident.
+    /// Only a principal without access keys goes, so that nobody is cut off by accident, and without
+    /// policies, so that nobody gets them with the name.
     pub(crate) async fn delete(&self, name: &str) -> Result<(), ChangeError> {
         let writer = self.writer().await?;
         let principal = self.by_name(name).await?.ok_or(ChangeError::NoSuchPrincipal)?;
         if !principal.keys.is_empty() {
             return Err(ChangeError::HasAccessKeys);
+        }
+        if self.journal.contains(&RecordId::PrincipalPolicies(name.to_owned())) {
+            return Err(ChangeError::HasPolicies);
         }
         self.commit(writer, vec![delete(record(name))]).await
     }
@@ -214,6 +218,8 @@ pub(crate) enum ChangeError {
     NoSuchAccessKey,
     #[error("the principal still has access keys; delete them first")]
     HasAccessKeys,
+    #[error("the principal still has policies; delete them first")]
+    HasPolicies,
     #[error("the account has {MAX_PRINCIPALS} principals")]
     TooManyPrincipals,
     #[error("the principal has {MAX_ACCESS_KEYS} access keys")]

@@ -42,6 +42,12 @@ pub(crate) enum RecordId {
     UsageTracking,
     /// When a key was last used.
     LastUsage(KeyId),
+    /// The policy above all others.
+    Guardrail,
+    /// The policies of a principal, by its name.
+    PrincipalPolicies(String),
+    /// An operation that waits for approvals, by what is asked for.
+    Approval(String),
 }
 
 impl RecordId {
@@ -62,6 +68,9 @@ impl RecordId {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
             }
             Self::FirstAccessKey => b"f".to_vec(),
+            Self::Guardrail => b"b".to_vec(),
+            Self::Approval(place) => [b"q", place.as_bytes()].concat(),
+            Self::PrincipalPolicies(name) => [b"p", name.as_bytes()].concat(),
             Self::UsageTracking => b"t".to_vec(),
             Self::LastUsage(key) => [b"l", key.as_bytes().as_slice()].concat(),
             // The grant's id is unique and has one length, so that it may stand before the name.

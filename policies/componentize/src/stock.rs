@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Their names; the package of `x` is `sekisho-policy-x`.
-pub const NAMES: [&str; 2] = ["attested", "iam"];
+pub const NAMES: [&str; 5] =
+    ["attested", "deny-plaintext-export", "iam", "time-window", "two-person"];
 
 /// Stock components that are not what their source gives.
 #[derive(Debug, thiserror::Error)]

@@ -28,6 +28,7 @@ const TABLES: u32 = 8;
 /// here.
 const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     // For what passes text from one memory to another inside a component. A module still defines
     // one memory at most: the pool has no more for it.
     .union(WasmFeatures::MULTI_MEMORY)
