@@ -23,6 +23,9 @@ use zeroize::Zeroizing;
 /// The stock component that reads AWS policy documents.
 pub(crate) const IAM: &str = "iam";
 
+/// The stock components that are compiled at a start.
+const AT_START: [&str; 2] = ["attested", IAM];
+
 /// Registered modules of one service: each takes its compiled code, up to a few MiB, and a part of a
 /// second at every start.
 const MAX_REGISTERED: usize = 64;
@@ -71,11 +74,15 @@ struct ModuleRecord {
 }
 
 impl Modules {
-    /// Admits the stock components, each on a thread of its own: compiling them is most of a start.
+    /// Admits the stock components that most services use, each on a thread of its own, and the
+    /// others when they are first used: compiling them is most of a start.
     pub(crate) fn stock(engine: &Engine) -> Result<Self, AdmissionError> {
         let admitted = thread::scope(|scope| {
             let compiling = stock::ALL.map(|(name, bytes)| {
-                scope.spawn(move || KnownModule::admit(engine, name.to_owned(), bytes, None))
+                scope.spawn(move || match AT_START.contains(&name) {
+                    true => KnownModule::admit(engine, name.to_owned(), bytes, None),
+                    false => Ok(KnownModule::on_use(engine, name, bytes)),
+                })
             });
             compiling.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
@@ -251,6 +258,12 @@ impl Modules {
 }
 
 impl KnownModule {
+    fn on_use(engine: &Engine, name: &str, component: &'static [u8]) -> Self {
+        let module = engine.admit_on_use(component);
+        let digest = module.digest().to_string();
+        Self { name: name.to_owned(), module, digest, size: component.len(), created: None }
+    }
+
     fn admit(
         engine: &Engine,
         name: String,

@@ -3,11 +3,11 @@
 use crate::admission::{self, AdmissionError};
 use crate::contract::Functions;
 use crate::limits::Limits;
-use crate::sandbox::Guard;
+use crate::sandbox::{Failure, Guard};
 use crate::ticker::Ticker;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{
     Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy, WasmFeatures,
@@ -95,18 +95,32 @@ impl Engine {
     ///
     /// The first rule that the component breaks.
     pub fn admit(&self, bytes: &[u8]) -> Result<Module, AdmissionError> {
+        let code = self.compile(bytes)?;
+        Ok(self.module(ModuleDigest::of(bytes), None, OnceLock::from(Ok(code))))
+    }
+
+    /// A module that is admitted when it is first used, such as a stock policy that most services never
+    /// name. Where it is not admitted then, it decides nothing: that is a [`Failure::Start`].
+    pub fn admit_on_use(&self, bytes: &'static [u8]) -> Module {
+        self.module(ModuleDigest::of(bytes), Some(bytes), OnceLock::new())
+    }
+
+    fn module(
+        &self,
+        digest: ModuleDigest,
+        component: Option<&'static [u8]>,
+        code: OnceLock<Result<Code, String>>,
+    ) -> Module {
+        let engine = self.clone();
+        Module { shared: Arc::new(Compiled { code, component, digest, engine }) }
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Code, AdmissionError> {
         admission::inspect(bytes, &self.shared.limits.admission)?;
         let component =
             Component::from_binary(&self.shared.wasmtime, bytes).map_err(not_compiled)?;
         let pre = self.shared.linker.instantiate_pre(&component).map_err(not_compiled)?;
-        Ok(Module {
-            shared: Arc::new(Compiled {
-                functions: Functions::find(&pre)?,
-                pre,
-                digest: ModuleDigest(Sha256::digest(bytes).into()),
-                engine: self.clone(),
-            }),
-        })
+        Ok(Code { functions: Functions::find(&pre)?, pre })
     }
 }
 
@@ -180,10 +194,17 @@ pub struct Module {
 }
 
 struct Compiled {
-    pre: InstancePre<Guard>,
-    functions: Functions,
+    code: OnceLock<Result<Code, String>>,
+    /// What `code` is made of when it is first needed.
+    component: Option<&'static [u8]>,
     digest: ModuleDigest,
     engine: Engine,
+}
+
+/// A compiled component.
+pub(crate) struct Code {
+    pub(crate) pre: InstancePre<Guard>,
+    pub(crate) functions: Functions,
 }
 
 impl Module {
@@ -192,21 +213,24 @@ impl Module {
         self.shared.digest
     }
 
-    /// The version of the contract that it speaks, such as `0.2.0`.
+    /// The version of the contract that it speaks, such as `0.2.0`. One that is not admitted when it
+    /// is first used speaks none.
     pub fn contract_version(&self) -> &'static str {
-        self.shared.functions.version.name()
+        self.code().map_or("none", |code| code.functions.version.name())
     }
 
     pub(crate) fn engine(&self) -> &Shared {
         &self.shared.engine.shared
     }
 
-    pub(crate) fn instance_pre(&self) -> &InstancePre<Guard> {
-        &self.shared.pre
-    }
-
-    pub(crate) fn functions(&self) -> &Functions {
-        &self.shared.functions
+    /// Compiled, now if not before.
+    pub(crate) fn code(&self) -> Result<&Code, Failure> {
+        let Compiled { code, component, engine, .. } = &*self.shared;
+        let compiled = code.get_or_init(|| {
+            let compiled = engine.compile(component.unwrap_or_default());
+            compiled.map_err(|error| error.to_string())
+        });
+        compiled.as_ref().map_err(|reason| Failure::Start(reason.clone()))
     }
 }
 

@@ -51,8 +51,9 @@ impl Module {
                 limit: limits.configuration,
             });
         }
+        let code = self.code()?;
         let (result, _fuel) =
-            call(self, limits.configure, &self.functions().configure, (configuration,));
+            call(self, code, limits.configure, &code.functions.configure, (configuration,));
         let (answer,): ConfigureResult = result?;
         match answer {
             Ok(state) => {
@@ -98,15 +99,19 @@ impl Policy {
     /// [`failure`](Evaluation::failure) names it.
     pub fn evaluate(&self, request: &Request) -> Evaluation {
         let limits = &self.module.engine().limits;
-        let (module, functions) = (&self.module, self.module.functions());
-        let (function, parameters) = (&functions.evaluate, (&*self.state, request));
-        let (result, fuel) = match functions.version {
+        let module = &self.module;
+        let code = match module.code() {
+            Ok(code) => code,
+            Err(failure) => return Evaluation::new(module.digest(), Err(failure), 0),
+        };
+        let (function, parameters) = (&code.functions.evaluate, (&*self.state, request));
+        let (result, fuel) = match code.functions.version {
             Version::V0_2 => {
-                let (result, fuel) = call(module, limits.evaluate, function, parameters);
+                let (result, fuel) = call(module, code, limits.evaluate, function, parameters);
                 (result.map(|(answer,): EvaluateResult| answer), fuel)
             }
             Version::V0_1 => {
-                let (result, fuel) = call(module, limits.evaluate, function, parameters);
+                let (result, fuel) = call(module, code, limits.evaluate, function, parameters);
                 (result.map(|(older,): OlderEvaluateResult| Answer::from(older)), fuel)
             }
         };

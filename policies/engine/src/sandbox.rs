@@ -1,6 +1,6 @@
 //! One call into a fresh instance, within its budget.
 
-use crate::engine::Module;
+use crate::engine::{Code, Module};
 use crate::limits::Budget;
 use crate::ticker::Ticker;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
@@ -110,6 +110,7 @@ impl ResourceLimiter for Guard {
 /// whatever the outcome.
 pub(crate) fn call<Parameters, Return>(
     module: &Module,
+    code: &Code,
     budget: Budget,
     function: &ComponentExportIndex,
     parameters: Parameters,
@@ -129,7 +130,7 @@ where
     let result = store
         .set_fuel(budget.fuel)
         .map_err(start)
-        .and_then(|()| module.instance_pre().instantiate(&mut store).map_err(start))
+        .and_then(|()| code.pre.instantiate(&mut store).map_err(start))
         .and_then(|instance| {
             instance.get_typed_func::<Parameters, Return>(&mut store, function).map_err(start)
         })

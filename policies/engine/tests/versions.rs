@@ -11,7 +11,7 @@
 mod support;
 
 use sekisho_policy_engine::{
-    ACCEPTED_VERSIONS, Decision, Engine, Failure, Limits, ModuleDigest, stock,
+    ACCEPTED_VERSIONS, ConfigureError, Decision, Engine, Failure, Limits, ModuleDigest, stock,
 };
 use support::{
     EMPTY_STATE, ROOT, component, componentize, core_module, enclave, register, request,
@@ -76,6 +76,24 @@ fn an_older_component_cannot_ask_for_what_came_later() {
     let text = wasm_with_version(&module);
     let older = ask(&componentize(text, OLD_WIT));
     assert!(matches!(older.failure(), Some(Failure::Malformed(_))), "{older:?}");
+}
+
+/// A stock policy that is compiled when it is first used; what is none then decides nothing.
+#[test]
+fn a_module_is_admitted_on_use() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let module = engine.admit_on_use(stock::DENY_PLAINTEXT_EXPORT);
+    assert_eq!(module.digest(), ModuleDigest::of(stock::DENY_PLAINTEXT_EXPORT));
+    let policy = module.configure(b"null").unwrap();
+    let denied = policy.evaluate(&request("kms:Decrypt", ROOT));
+    assert!(denied.failure().is_none() && matches!(denied.decision(), Decision::Deny(_)));
+    assert_eq!(module.contract_version(), "0.2.0");
+
+    let broken = engine.admit_on_use(b"no component");
+    assert!(matches!(broken.configure(b"null"), Err(ConfigureError::Failed(Failure::Start(_)))));
+    let denied = broken.policy_from_state(Vec::new()).evaluate(&request("kms:Decrypt", ROOT));
+    assert!(matches!(denied.failure(), Some(Failure::Start(_))));
+    assert!(matches!(denied.decision(), Decision::Deny(_)));
 }
 
 /// The core module with the exports' names of 0.1.0, which have the same length.
