@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Body as _, Bytes};
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -29,8 +29,10 @@ use crate::endpoint::Endpoint;
 /// An attestation document has at most 16 KiB (5 to 6 in practice), in base64 a third more, and
 /// a certificate beside it.
 pub(crate) const BODY_LIMIT: usize = 64 * 1024;
-/// For connecting, the handshake and the answer together.
+/// For connecting, the handshake and the answer together, where little is sent.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What adds a second to that: a policy that is registered is compiled before the answer, twice.
+const BYTES_FOR_A_SECOND: u64 = 32 * 1024;
 /// How often a service that is asked too fast (429) is asked again.
 const ATTEMPTS: u32 = 5;
 /// Before an attempt, in seconds: what the service may ask for at the most, and what is waited where
@@ -90,9 +92,11 @@ pub(crate) async fn send(
     request: Request<Full<Bytes>>,
     limit: usize,
 ) -> Result<Reply, HttpsError> {
-    tokio::time::timeout(TIME_LIMIT, exchange(endpoint, tls, request, limit))
+    let sent = request.body().size_hint().lower();
+    let patience = TIME_LIMIT + Duration::from_secs(sent / BYTES_FOR_A_SECOND);
+    tokio::time::timeout(patience, exchange(endpoint, tls, request, limit))
         .await
-        .map_err(|_| HttpsError::Late)?
+        .map_err(|_| HttpsError::Late { patience })?
 }
 
 async fn exchange(
@@ -244,8 +248,8 @@ pub(crate) enum HttpsError {
     Body(Box<dyn std::error::Error + Send + Sync>),
     #[error("the service answered {0}")]
     Status(StatusCode),
-    #[error("no answer within {} s", TIME_LIMIT.as_secs())]
-    Late,
+    #[error("no answer within {} s", patience.as_secs())]
+    Late { patience: Duration },
 }
 
 #[cfg(test)]

@@ -195,6 +195,68 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
     assert!(again.status.success(), "{}", words(&again));
 }
 
+/// A policy of each other language: built, tested by its table, and deciding for a key.
+#[test]
+fn projects_in_other_languages_decide_too() {
+    let folder = folder();
+    let data = self::folder();
+    let service = Service::start(data.path());
+    let tool = |program: &str, arguments: &[&str], folder: &Path| {
+        let run = Command::new(program).args(arguments).current_dir(folder).output();
+        let there = run.is_ok_and(|output| output.status.success());
+        if !there {
+            eprintln!("SKIPPED: {program} {} does not work here", arguments.join(" "));
+        }
+        there
+    };
+    for lang in ["c", "js"] {
+        let made = policy(folder.path(), &["new", lang, "--lang", lang]);
+        assert!(made.status.success(), "{}", words(&made));
+        let project = folder.path().join(lang);
+        let ready = match lang {
+            "c" => {
+                tool("clang", &["--version"], &project) && tool("wasm-ld", &["--version"], &project)
+            }
+            _ => {
+                // What is missing is said, with how to get it.
+                let built = policy(&project, &["build"]);
+                assert!(said(&built).contains("npm install"), "{}", words(&built));
+                tool("npm", &["install", "--no-audit", "--no-fund"], &project)
+            }
+        };
+        if !ready {
+            continue;
+        }
+        let built = policy(&project, &["build"]);
+        assert!(built.status.success(), "{}", words(&built));
+        let tested = policy(&project, &["test"]);
+        assert!(tested.status.success(), "{lang}: {}", words(&tested));
+        let mut install = service.client(SEKISHO);
+        install.current_dir(&project).args(["policy", "install", ".", "--name", lang]);
+        let installed = install.output().expect("sekisho runs");
+        assert!(installed.status.success(), "{lang}: {}", words(&installed));
+
+        let policy = json!({ "module": lang, "config": { "purpose": "backup" } }).to_string();
+        let created = service.aws("default", &["create-key", "--policy", &policy]);
+        let key = json(&created)["KeyMetadata"]["KeyId"].as_str().expect("a key").to_owned();
+        for (purpose, allowed) in [("backup", true), ("sale", false)] {
+            let context = format!("purpose={purpose}");
+            let encrypt = ["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"];
+            let context = ["--encryption-context", &context];
+            let encrypted = service.aws("default", &[&encrypt[..], &context].concat());
+            let blob = json(&encrypted)["CiphertextBlob"].as_str().expect("a blob").to_owned();
+            let file = project.join(purpose);
+            let decoded = base64::engine::general_purpose::STANDARD.decode(blob).expect("base64");
+            fs::write(&file, decoded).expect("a file is written");
+            let file = format!("fileb://{}", file.display());
+            let decrypt = ["decrypt", "--ciphertext-blob", &file];
+            let decrypted = service.aws("alice", &[&decrypt[..], &context].concat());
+            assert_eq!(decrypted.status.success(), allowed, "{lang}: {}", words(&decrypted));
+        }
+    }
+    assert_eq!(service.stop(), Some(0));
+}
+
 #[test]
 fn a_table_that_is_not_met_fails_and_says_where() {
     let folder = folder();

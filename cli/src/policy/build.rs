@@ -8,6 +8,8 @@ use sekisho_policy_componentize::Builder;
 use sekisho_policy_engine::{Engine, Limits};
 use serde_json::Value;
 
+use super::other_languages;
+use super::project::{Language, Project};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -15,9 +17,10 @@ Examples:
   sekisho policy build
   sekisho policy build backup --out backup.wasm
 
-It needs the Rust toolchain with the target wasm32-unknown-unknown
-(rustup target add wasm32-unknown-unknown). The same source, lock file and compiler give the same
-bytes, in whatever folder.";
+For a project in Rust it needs the Rust toolchain with the target wasm32-unknown-unknown
+(rustup target add wasm32-unknown-unknown); the same source, lock file and compiler give the same
+bytes, in whatever folder. For one in C it needs clang and wasm-ld, for one in JavaScript Node.js and
+npm install.";
 
 /// Build a policy's project into a component, and check that a service would admit it.
 #[derive(clap::Args, Debug)]
@@ -33,30 +36,28 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let manifest = arguments.folder.join("Cargo.toml");
-    let folder = arguments
-        .folder
-        .canonicalize()
-        .map_err(|error| Failure::usage(format_args!("{}: {error}", arguments.folder.display())))?;
-    if !manifest.is_file() {
-        return Err(Failure::usage(format_args!(
-            "{} is not there: this is not a policy's project; make one with `sekisho policy new`",
-            manifest.display()
-        )));
-    }
-    lock(&folder)?;
-    let package = package(&folder)?;
-    let builder = Builder::new(&folder, &folder.join("target")).map_err(Failure::failed)?;
-    let bytes = builder.build(&package).map_err(Failure::failed)?;
+    let project = Project::open(&arguments.folder)?;
+    let bytes = match project.language {
+        Language::Rust => rust(&project)?,
+        Language::C | Language::Js => other_languages::build(&project)?,
+    };
     let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
     let admitted = engine.admit(&bytes).map_err(|error| {
-        Failure::failed(format_args!("{package} builds, and no service would admit it: {error}"))
+        let name = &project.name;
+        Failure::failed(format_args!("{name} builds, and no service would admit it: {error}"))
     })?;
-    let out = arguments.out.clone().unwrap_or_else(|| folder.join(format!("{package}.wasm")));
+    let out = arguments.out.clone().unwrap_or_else(|| project.component());
     fs::write(&out, &bytes)
         .map_err(|error| Failure::failed(format_args!("{}: {error}", out.display())))?;
     println!("{}: {} bytes, sha256 {}", out.display(), bytes.len(), admitted.digest());
     Ok(())
+}
+
+fn rust(project: &Project) -> Result<Vec<u8>, Failure> {
+    let folder = &project.folder;
+    lock(folder)?;
+    let builder = Builder::new(folder, &folder.join("target")).map_err(Failure::failed)?;
+    builder.build(&project.name).map_err(Failure::failed)
 }
 
 /// Makes the lock file of a project that has none yet.
@@ -68,7 +69,7 @@ fn lock(folder: &Path) -> Result<(), Failure> {
 }
 
 /// The name of the package in `folder`.
-fn package(folder: &Path) -> Result<String, Failure> {
+pub(super) fn package(folder: &Path) -> Result<String, Failure> {
     let metadata = cargo(folder, &["metadata", "--no-deps", "--format-version", "1"])?;
     let metadata: Value = serde_json::from_slice(&metadata).map_err(Failure::failed)?;
     let manifest = folder.join("Cargo.toml");
@@ -100,10 +101,4 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, Failure> {
         )));
     }
     Ok(output.stdout)
-}
-
-/// Where `build` writes the component of the project in `folder`.
-pub(super) fn component_of(folder: &Path) -> Result<PathBuf, Failure> {
-    let folder = folder.canonicalize().map_err(Failure::usage)?;
-    Ok(folder.join(format!("{}.wasm", package(&folder)?)))
 }

@@ -6,6 +6,8 @@ mod inspect;
 mod install;
 mod module;
 mod new;
+mod other_languages;
+mod project;
 mod request;
 mod run;
 mod simulate;

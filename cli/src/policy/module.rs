@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sekisho_policy_engine::{Engine, Limits, Module, Policy, stock};
 use serde_json::Value;
 
-use super::build;
+use super::project::Project;
 use crate::failure::Failure;
 
 /// What a file may have at most; the engine's own limit for a component is far below.
@@ -41,8 +41,8 @@ pub(super) fn component(name: &str) -> Result<Vec<u8>, Failure> {
         return Ok(bytes.to_vec());
     }
     let path = Path::new(name);
-    if path.join("Cargo.toml").is_file() {
-        return read(&build::component_of(path)?).map_err(|_| {
+    if Project::is_in(path) {
+        return read(&Project::open(path)?.component()).map_err(|_| {
             Failure::usage(format_args!("{name} is not built: sekisho policy build {name}"))
         });
     }

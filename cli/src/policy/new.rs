@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::project::{Language, is_name};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -11,7 +12,9 @@ Examples:
   cd backup
   sekisho policy build && sekisho policy test
 
-The project needs nothing of Sekisho but what is in it: the contract in wit/, and the crate
+  sekisho policy new backup --lang js
+
+The project needs nothing of Sekisho but what is in it: the contract in wit/ and, in Rust, the crate
 sekisho-policy, which makes a policy of a type with two functions.";
 
 /// Start a policy's project: one rule, a table of tests, and how to go on.
@@ -31,25 +34,15 @@ pub(crate) struct Arguments {
     folder: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Language {
-    Rust,
-}
-
 fn name(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = text.len() <= 64
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(allowed)
-        && text != "sekisho-policy";
-    is_name.then(|| text.to_owned()).ok_or_else(|| {
+    is_name(text).then(|| text.to_owned()).ok_or_else(|| {
         "lower-case letters, digits and hyphens, a letter first, at most 64; not sekisho-policy"
             .into()
     })
 }
 
 /// The files of a project: where, and what. `@name@` is the policy's name.
-const RUST: [(&str, &str); 15] = [
+const RUST: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("rust/Cargo.toml.in")),
     ("README.md", include_str!("rust/README.md")),
     (".gitignore", "/target\n"),
@@ -67,6 +60,29 @@ const RUST: [(&str, &str); 15] = [
     ("sekisho-policy/src/state.rs", include_str!("../../../policies/sdk/src/state.rs")),
 ];
 
+const C: &[(&str, &str)] = &[
+    ("policy.c", include_str!("c/policy.c")),
+    ("policy.json", "{ \"name\": \"@name@\", \"language\": \"c\" }\n"),
+    ("README.md", include_str!("c/README.md")),
+    ("bindings/key_policy.c", include_str!("c/bindings/key_policy.c")),
+    ("bindings/key_policy.h", include_str!("c/bindings/key_policy.h")),
+    ("freestanding/freestanding.c", include_str!("c/freestanding/freestanding.c")),
+    ("freestanding/stdlib.h", include_str!("c/freestanding/stdlib.h")),
+    ("freestanding/string.h", include_str!("c/freestanding/string.h")),
+    ("tests/cases.json", include_str!("rust/cases.json")),
+    ("wit/policy.wit", include_str!("../../../policies/wit/policy.wit")),
+];
+
+const JAVASCRIPT: &[(&str, &str)] = &[
+    ("policy.js", include_str!("js/policy.js")),
+    ("policy.json", "{ \"name\": \"@name@\", \"language\": \"js\" }\n"),
+    ("package.json", include_str!("js/package.json")),
+    ("README.md", include_str!("js/README.md")),
+    (".gitignore", "/node_modules\n"),
+    ("tests/cases.json", include_str!("rust/cases.json")),
+    ("wit/policy.wit", include_str!("../../../policies/wit/policy.wit")),
+];
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
     let folder = arguments.folder.clone().unwrap_or_else(|| PathBuf::from(name));
@@ -80,6 +96,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     fs::create_dir(&folder).map_err(|error| failed(&folder, error))?;
     let files = match arguments.lang {
         Language::Rust => RUST,
+        Language::C => C,
+        Language::Js => JAVASCRIPT,
     };
     for (path, text) in files {
         let path = folder.join(path);
@@ -90,6 +108,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     println!("{} is a policy's project. Next:", folder.display());
     println!("  cd {}", folder.display());
+    if arguments.lang == Language::Js {
+        println!("  npm install");
+    }
     println!("  sekisho policy build && sekisho policy test");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bindings are committed: whoever changes the contract has to make them again.
+    #[test]
+    fn bindings_for_c_are_of_the_contract() {
+        let text = |files: &[(&str, &'static str)], name: &str| -> &'static str {
+            files.iter().find(|(path, _)| *path == name).map_or("", |(_, text)| text)
+        };
+        let wit = text(C, "wit/policy.wit");
+        let version = wit.lines().find_map(|line| line.strip_prefix("package ")).unwrap_or("?");
+        let interface =
+            version.trim_end_matches(';').replace("sekisho:policy@", "sekisho:policy/policy@");
+        assert!(
+            text(C, "bindings/key_policy.h").contains(&format!("`{interface}`")),
+            "{interface}"
+        );
+        assert!(text(C, "bindings/key_policy.c").contains(&format!("{interface}#evaluate")));
+    }
 }

@@ -7,9 +7,11 @@
 //! come with Sekisho.
 
 mod builder;
+mod c;
 pub mod stock;
 
 pub use builder::{BuildError, Builder, workspace_of};
+pub use c::componentize_for;
 
 /// A core module that does not make a component.
 #[derive(Debug, thiserror::Error)]
