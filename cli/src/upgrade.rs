@@ -121,8 +121,8 @@ fn sign(arguments: Sign) -> Result<(), Failure> {
             )));
         }
     };
-    // Also what somebody else has written is a statement, or it is not signed.
-    signed.statement.parse::<UpgradeStatement>().map_err(|error| in_file(&file, &error))?;
+    // Also what somebody else has written is a statement, rightly signed, or it is not signed.
+    signed.verify(&keys(&signed)).map_err(|error| in_file(&file, &error))?;
     let signature = signature(&key, &signed.statement)?;
     signed.signatures.retain(|other| other.key != signature.key);
     signed.signatures.push(signature);
@@ -178,8 +178,7 @@ fn show(arguments: &Show) -> Result<(), Failure> {
     for path in &arguments.operators {
         operators.push(public_key(path).map_err(Failure::usage)?);
     }
-    let known = signed.signatures.iter().map(|signature| BASE64.decode(&signature.key));
-    let keys: Vec<Vec<u8>> = known.filter_map(Result::ok).collect();
+    let keys = keys(&signed);
     let (statement, signers) =
         signed.verify(&keys).map_err(|error| in_file(&arguments.file, &error))?;
     print!("{statement}");
@@ -202,6 +201,12 @@ fn show(arguments: &Show) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Of everyone who has signed, so that each signature is looked at.
+fn keys(signed: &SignedStatement) -> Vec<Vec<u8>> {
+    let keys = signed.signatures.iter().map(|signature| BASE64.decode(&signature.key));
+    keys.filter_map(Result::ok).collect()
 }
 
 fn read(path: &Path) -> Result<SignedStatement, Failure> {
