@@ -52,7 +52,7 @@ impl Drop for Stored {
 }
 
 impl OperatorShare {
-    /// Opens what [`OperatorShare::encrypt`] made, with the holder's key pair.
+    /// Opens what `OperatorShare::encrypt` made, with the holder's key pair.
     ///
     /// # Errors
     /// [`NotForThisKey`], also where the bytes were changed or are of a later version.
