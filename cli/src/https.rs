@@ -13,13 +13,11 @@ use hyper::body::{Body as _, Bytes};
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::version::TLS13;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, PeerIncompatible, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, RootCertStore};
+use sekisho_enclave::any_certificate;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use webpki::EndEntityCert;
@@ -66,7 +64,7 @@ pub(crate) async fn get(endpoint: &Endpoint, path: &str) -> Result<Answer, Https
             .header(header::HOST, endpoint.authority())
             .header(header::ACCEPT, "application/json")
             .body(Full::default())?;
-        let reply = send(endpoint, configuration()?, request, BODY_LIMIT).await?;
+        let reply = send(endpoint, any_certificate()?, request, BODY_LIMIT).await?;
         match reply.status {
             StatusCode::OK => return Ok(Answer { leaf: reply.leaf, body: reply.body }),
             StatusCode::TOO_MANY_REQUESTS if attempt < ATTEMPTS => {
@@ -152,16 +150,6 @@ pub(crate) fn verify_issuer(
     Ok(())
 }
 
-fn configuration() -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let configuration = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PossessionOnly(provider)))
-        .with_no_client_auth();
-    Ok(configuration)
-}
-
 /// For connections to servers whose certificate comes from `authority`, as one that was attested.
 pub(crate) fn trusting(authority: &CertificateDer<'_>) -> Result<ClientConfig, HttpsError> {
     let mut roots = RootCertStore::empty();
@@ -172,52 +160,6 @@ pub(crate) fn trusting(authority: &CertificateDer<'_>) -> Result<ClientConfig, H
             .with_root_certificates(roots)
             .with_no_client_auth();
     Ok(configuration)
-}
-
-/// Accepts any certificate whose key signed this handshake.
-///
-/// Safe only because the attestation document fetched over the connection names this key.
-#[derive(Debug)]
-struct PossessionOnly(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for PossessionOnly {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(PeerIncompatible::Tls12NotOfferedOrEnabled.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// Why a certificate is not taken for one of an authority's.

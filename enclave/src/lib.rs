@@ -79,5 +79,5 @@ pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
 pub use unseal::{
     AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
-    ShareError,
+    ShareError, any_certificate,
 };

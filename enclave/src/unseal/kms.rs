@@ -4,6 +4,7 @@
 //! Source: the AWS KMS API reference, and "Cryptographic attestation for AWS Nitro Enclaves in AWS
 //! KMS" in its developer guide.
 
+use super::conversation::{Conversation, PATIENCE};
 use super::failure::Failure;
 use super::provider::{AwsKms, InvalidKms, KeyArn};
 use crate::cms::open::EphemeralKey;
@@ -11,11 +12,9 @@ use crate::secret::fill_random;
 use crate::signature::sign::AccessKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use sekisho_nsm::{AttestationRequest, Nsm};
@@ -24,7 +23,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -36,12 +34,6 @@ use zeroize::Zeroizing;
 const PURPOSE: (&str, &str) = ("sekisho-purpose", "root-key");
 /// Whose root key it is: the account in the boot configuration.
 const ACCOUNT: &str = "sekisho-account";
-/// The answers have some kilobytes: a CiphertextBlob and an envelope in base64.
-const MAX_ANSWER: usize = 64 * 1024;
-/// The head of an answer.
-const MAX_HEAD: usize = 16 * 1024;
-/// From the first byte of TLS to the last of the answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Random bytes in the document: no two are the same.
 const NONCE: usize = 32;
 /// Where a port goes without saying.
@@ -195,14 +187,7 @@ impl KmsClient {
     ) -> Result<Bytes, Failure> {
         let stream = self.tls.connect(self.server_name.clone(), stream).await;
         let stream: TlsStream<Stream> = stream.map_err(|error| of_handshake(&error))?;
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| Failure::Broken)?;
-        // Ends with the sender, or with the stream.
-        tokio::spawn(connection);
-
+        let mut conversation = Conversation::over(stream).await?;
         let now = OffsetDateTime::now_utc();
         let mut request = Request::post("/");
         for (name, value) in credentials.sign(self.key().region(), &self.host, target, &body, now) {
@@ -211,14 +196,7 @@ impl KmsClient {
         // Only the credentials can have bytes that no header takes.
         let request = request.body(Full::new(Bytes::from(body)));
         let request = request.map_err(|_| Failure::CredentialsRefused)?;
-        let answer = sender.send_request(request).await.map_err(|_| Failure::Broken)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Failure::TooLarge,
-            false => Failure::Broken,
-        })?;
-        let body = body.to_bytes();
+        let (status, body) = conversation.ask(request).await?;
         if status.is_success() { Ok(body) } else { Err(Failure::of_answer(status.as_u16(), &body)) }
     }
 }

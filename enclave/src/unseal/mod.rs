@@ -12,6 +12,7 @@
 //! The host carries all of it: TLS that ends here and in the KMS, over its egress, signed with
 //! credentials that it gives. It can keep the worker sealed, and nothing else.
 
+mod conversation;
 mod failure;
 mod kms;
 mod peer;
@@ -25,6 +26,7 @@ pub use peer::Peer;
 pub use provider::{AwsKms, InvalidKms, KeyArn};
 pub(crate) use shares::{Ceremony, Refused};
 pub use shares::{InvalidShares, OperatorShare, OperatorShares, ShareError};
+pub use tls::any_certificate;
 
 use crate::configuration::{BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration};
 use crate::log::{Event, log};

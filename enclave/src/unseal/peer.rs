@@ -5,8 +5,9 @@
 //! boot configuration pins. That authority's key is sealed in the service's journal: who shows it
 //! has the root key already, and was checked by whoever gave it.
 
+use super::any_certificate;
+use super::conversation::{Conversation, PATIENCE};
 use super::failure::Failure;
-use super::tls;
 use crate::attested::AttestationBinding;
 use crate::configuration::BootConfiguration;
 use crate::hpke::HpkePair;
@@ -19,11 +20,10 @@ use crate::storage::checkpoint::Checkpoint;
 use crate::storage::record::BlobHash;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
 use sekisho_attestation::Timestamp;
@@ -34,16 +34,10 @@ use sekisho_wire::{Address, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// The head of an answer.
-const MAX_HEAD: usize = 16 * 1024;
-/// A document in base64 and a certificate: some ten kilobytes.
-const MAX_ANSWER: usize = 64 * 1024;
-/// From the first byte of TLS to the last of the answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of this side's nonce.
 const NONCE: usize = 32;
 
@@ -98,13 +92,17 @@ impl PeerClient {
         egress: Address,
         nsm: Arc<dyn Nsm>,
     ) -> Result<Self, super::InvalidKms> {
+        let mut tls = any_certificate().map_err(|_| super::InvalidKms::Tls)?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Each exchange has a handshake of its own, in which the server shows its certificate.
+        tls.resumption = Resumption::disabled();
         Ok(Self {
             server_name: ServerName::try_from(peer.endpoint.name().to_owned())
                 .map_err(|_| super::InvalidKms::Endpoint)?,
             configuration: codec::encode(configuration).map_err(|_| super::InvalidKms::Tls)?,
             admission: Arc::new(admission),
             statements: statements.into(),
-            tls: TlsConnector::from(Arc::new(tls::any_certificate()?)),
+            tls: TlsConnector::from(Arc::new(tls)),
             egress,
             nsm,
             peer,
@@ -123,18 +121,13 @@ impl PeerClient {
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let leaf = leaf.and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
         let leaf = leaf.ok_or(Failure::Malformed)?.subject_public_key_info().to_vec();
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|_| Failure::Broken)?;
-        // Ends with the sender, or with the stream.
-        tokio::spawn(connection);
+        let mut conversation = Conversation::over(stream).await?;
 
         let mut nonce = [0; NONCE];
         fill_random(&mut nonce)?;
-        let challenge: Challenge =
-            self.post(&mut sender, CHALLENGE_PATH, &json!({ "nonce": hex::encode(nonce) })).await?;
+        let challenge: Challenge = self
+            .post(&mut conversation, CHALLENGE_PATH, &json!({ "nonce": hex::encode(nonce) }))
+            .await?;
         let giving = BASE64.decode(&challenge.document).map_err(|_| Failure::Malformed)?;
         let asked = hex::decode(&challenge.nonce).map_err(|_| Failure::Malformed)?;
         let (giving, reached) = self.verify(giving, nonce, leaf).await?;
@@ -145,7 +138,7 @@ impl PeerClient {
             "configuration": BASE64.encode(&self.configuration),
             "statements": &self.statements[..],
         });
-        let given: Given = self.post(&mut sender, JOIN_PATH, &handed_in).await?;
+        let given: Given = self.post(&mut conversation, JOIN_PATH, &handed_in).await?;
         let sealed = BASE64.decode(given.root_key).map_err(|_| Failure::Malformed)?;
         let transcript =
             Transcript { giving: &giving, joining: &joining, configuration: &self.configuration };
@@ -205,7 +198,7 @@ impl PeerClient {
 
     async fn post<T: for<'a> Deserialize<'a>>(
         &self,
-        sender: &mut SendRequest<Full<Bytes>>,
+        conversation: &mut Conversation,
         path: &str,
         body: &Value,
     ) -> Result<T, Failure> {
@@ -214,15 +207,7 @@ impl PeerClient {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body.to_string())))
             .map_err(|_| Failure::Internal)?;
-        sender.ready().await.map_err(|_| Failure::Broken)?;
-        let answer = sender.send_request(request).await.map_err(|_| Failure::Broken)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Failure::TooLarge,
-            false => Failure::Broken,
-        })?;
-        let body = body.to_bytes();
+        let (status, body) = conversation.ask(request).await?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| Failure::Malformed);
         }

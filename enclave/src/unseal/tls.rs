@@ -1,6 +1,5 @@
 //! TLS to a peer, for whose certificate nobody vouches yet.
 
-use super::InvalidKms;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -12,20 +11,20 @@ use std::sync::Arc;
 ///
 /// To be used only where an attestation document names that key before anything is sent that not
 /// everybody may know.
-pub(super) fn any_certificate() -> Result<ClientConfig, InvalidKms> {
+///
+/// # Errors
+/// The primitives cannot do TLS 1.3.
+pub fn any_certificate() -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|_| InvalidKms::Tls)?
+    let tls = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(PossessionOnly(provider)))
         .with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Each exchange has a handshake of its own, in which the server shows its certificate.
-    tls.resumption = rustls::client::Resumption::disabled();
     Ok(tls)
 }
 
+/// Accepts any certificate whose key signed this handshake.
 #[derive(Debug)]
 struct PossessionOnly(Arc<CryptoProvider>);
 
