@@ -34,6 +34,22 @@ fn resident(id: u32) -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 
+/// Waits until a process has nothing more to do, such as a policy that is compiled once it serves.
+async fn settled(id: u32) {
+    let spent = || {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        fields.split_whitespace().skip(11).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for _ in 0..60 {
+        let before = spent();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        if spent() == before {
+            return;
+        }
+    }
+}
+
 /// A connection over which one request was answered.
 async fn connect(connector: &TlsConnector, address: &str) -> TlsStream<TcpStream> {
     let stream = TcpStream::connect(address).await.expect("the host accepts");
@@ -84,6 +100,7 @@ async fn an_idle_connection_holds_little() {
     for _ in 0..50 {
         idle.push(connect(&connector, &address).await);
     }
+    settled(worker).await;
     let before = (resident(host), resident(worker));
     while idle.len() < connections {
         idle.push(connect(&connector, &address).await);

@@ -1,6 +1,7 @@
 //! From power-on to serving: measure the configuration, unseal, check the journal, then listen.
 
 mod front;
+mod policies;
 
 use crate::approvals::Approvals;
 use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
@@ -10,7 +11,6 @@ use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError
 use crate::credentials::{BootCredential, Credentials};
 use crate::guardrail::Guardrail;
 use crate::keys::arn::Place;
-use crate::keys::modules::Modules;
 use crate::keys::policy::{PolicyRefused, account_document, default_document};
 use crate::keys::store::KeyStore;
 use crate::keys::wrapping::ImportTokens;
@@ -31,9 +31,10 @@ use crate::tls::{ServiceAuthority, TlsError};
 use crate::unseal::{Ceremony, Unsealed, Unsealer, say_registers};
 use crate::upkeep;
 use front::Front;
+pub(crate) use policies::Preparing;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
-use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
+use sekisho_policy_engine::{AdmissionError, EngineError, Module};
 use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
@@ -99,11 +100,13 @@ pub async fn run(
 
     let store = StoreClient::dial_with(store, bounds.store);
     let front = Front { nsm: nsm.clone(), bounds, configuration: &configuration };
-    let opening = |unsealed: Unsealed| {
-        // A KMS may have taken its time.
-        let now = OffsetDateTime::now_utc();
-        let (store, compiler) = (store.clone(), compiler.clone());
-        unseal(&configuration, unsealed, credentials, store, bounds.snapshots, compiler, now)
+    let (boot, opened) = (&configuration, store.clone());
+    let opening = |policies: Preparing| {
+        move |unsealed: Unsealed| {
+            // A KMS may have taken its time.
+            let now = OffsetDateTime::now_utc();
+            unseal(boot, unsealed, policies, credentials, opened, bounds.snapshots, compiler, now)
+        }
     };
     let shutdown = pin!(shutdown);
     let pauses = bounds.unsealing;
@@ -126,7 +129,7 @@ pub async fn run(
             log(Event::Waiting);
             unsealer.say_registers()?;
             ready();
-            let root = unsealer.root_key();
+            let (root, opening) = (unsealer.root_key(), opening(Preparing::begin()));
             front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::OperatorShares(shares), None, _) => {
@@ -138,9 +141,11 @@ pub async fn run(
             say_registers(nsm.as_ref())?;
             ready();
             let root = async { Unsealed { root: ceremony.root_key().await, reached: None } };
+            let opening = opening(Preparing::begin());
             front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
+            let opening = opening(Preparing::begin());
             let (authority, journal, service) = opening(Unsealed { root, reached: None }).await?;
             let front = front.open(authority, journal, service, now)?;
             let listener = accept_on(&listen).await?;
@@ -166,9 +171,11 @@ async fn accept_on(listen: &Address) -> Result<Listener, BootError> {
     listen.listen().await.map_err(failed)
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a part of the boot")]
 pub(crate) async fn unseal(
     configuration: &BootConfiguration,
     unsealed: Unsealed,
+    policies: Preparing,
     credentials: Vec<BootCredential>,
     store: StoreClient,
     snapshots: Cadence,
@@ -176,16 +183,6 @@ pub(crate) async fn unseal(
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
     let subkeys = Subkeys::derive(&unsealed.root);
-    let engine = Engine::new(Limits::default())?;
-    let modules = Modules::stock(&engine)?.with_compiler(compiler);
-    let place =
-        Place { region: configuration.region.clone(), account: configuration.account.clone() };
-    let account_policy = modules
-        .configure(&account_document(&place.root_arn()))
-        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
-    let default_policy = modules
-        .configure(&default_document(&place.root_arn()))
-        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
     let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
@@ -194,7 +191,22 @@ pub(crate) async fn unseal(
         None => Tenure::without_peers(),
     };
     let opening = Opening { cadence: snapshots, tenure: tenure.clone(), holds: unsealed.reached };
-    let (journal, audit) = open_storage(store, subkeys.journal, sealer, opening).await?;
+    let policies = policies.finish();
+    let storage = open_storage(store, subkeys.journal, sealer, opening);
+    let (modules, (journal, audit)) = match tenure.has_peers() {
+        // One that cannot decide ends no other's tenure.
+        true => (policies.await?, storage.await?),
+        false => tokio::try_join!(policies, storage)?,
+    };
+    let modules = modules.with_compiler(compiler);
+    let place =
+        Place { region: configuration.region.clone(), account: configuration.account.clone() };
+    let account_policy = modules
+        .configure(&account_document(&place.root_arn()))
+        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
+    let default_policy = modules
+        .configure(&default_document(&place.root_arn()))
+        .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
     let journal = Arc::new(journal);
     if tenure.has_peers() {
         let journal = journal.clone();
@@ -206,6 +218,7 @@ pub(crate) async fn unseal(
     let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     take_over(&journal, &audit).await?;
     let authority = ServiceAuthority::open(&journal, now).await?;
+    let soon = modules.soon();
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
     if !keys.is_at_home() {
@@ -242,6 +255,7 @@ pub(crate) async fn unseal(
         computing: Arc::default(),
         regions,
     };
+    tokio::task::spawn_blocking(move || soon.iter().for_each(Module::prepare));
     Ok((authority, journal, service))
 }
 
@@ -304,6 +318,9 @@ pub enum BootError {
     /// The sandbox could not be set up.
     #[error("the policy engine: {0}")]
     Engine(#[from] EngineError),
+    /// The thread that sets the sandbox up ended.
+    #[error("setting the policy engine up: {0}")]
+    Preparing(#[from] tokio::task::JoinError),
     /// A stock component was refused.
     #[error("a stock policy: {0}")]
     Admission(#[from] AdmissionError),

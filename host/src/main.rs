@@ -132,12 +132,12 @@ fn seconds() -> impl clap::builder::TypedValueParser<Value = u64> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
     if let Err(error) = arguments.check() {
         error.exit();
     }
     start_log(arguments.log_format);
-    check_open_files_limit(arguments.max_connections);
+    arguments.max_connections = within_open_files_limit(arguments.max_connections);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -161,15 +161,30 @@ impl Arguments {
     }
 }
 
-/// Two files for each connection, and some for the store.
-fn check_open_files_limit(max_connections: usize) {
-    let needed = (max_connections as u64).saturating_mul(2).saturating_add(100);
+/// Open files of the store, the listeners and the log, generously.
+const OTHER_FILES: u64 = 100;
+
+/// As many connections as the limit of open files leaves room for. A connection takes two; one for which
+/// there is no file would take it from the store.
+fn within_open_files_limit(max_connections: usize) -> usize {
+    let needed = (max_connections as u64).saturating_mul(2).saturating_add(OTHER_FILES);
     match raise_open_files_limit() {
         Ok(Some(limit)) if limit < needed => {
-            warn!(limit, needed, "too few open files are allowed for --max-connections");
+            let possible = (limit.saturating_sub(OTHER_FILES) / 2).max(1);
+            warn!(
+                limit,
+                needed,
+                possible,
+                "fewer connections than --max-connections are relayed at once: each takes two open \
+                 files; raise the limit (LimitNOFILE of the unit, ulimit -n) or lower --max-connections"
+            );
+            usize::try_from(possible).unwrap_or(usize::MAX)
         }
-        Ok(_) => {}
-        Err(error) => warn!(%error, "the limit of open files cannot be raised"),
+        Ok(_) => max_connections,
+        Err(error) => {
+            warn!(%error, "the limit of open files cannot be raised");
+            max_connections
+        }
     }
 }
 

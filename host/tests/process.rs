@@ -191,3 +191,26 @@ fn what_is_wrong_with_the_command_line_is_said() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("vsock, hybrid or unix"));
 }
+
+/// The hard limit is the test's own choice, so that it does not matter what this machine allows.
+#[test]
+fn no_more_connections_than_there_are_files_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let started = command(folder.path());
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", r#"ulimit -n 300; exec "$0" "$@""#])
+        .arg(started.get_program())
+        .args(started.get_args())
+        .args(["--max-connections", "1000"])
+        .env_remove("RUST_LOG")
+        .env("NO_COLOR", "1")
+        .stderr(Stdio::piped());
+    let mut host = Host(limited.spawn().unwrap());
+    let lines = BufReader::new(host.0.stderr.take().unwrap()).lines();
+    let warning = lines.map(Result::unwrap).find(|line| line.contains("--max-connections"));
+    let warning = warning.unwrap();
+    for part in ["limit=300", "needed=2100", "possible=100", "LimitNOFILE"] {
+        assert!(warning.contains(part), "{warning}");
+    }
+}

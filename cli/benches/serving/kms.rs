@@ -1,6 +1,6 @@
 //! A development service, and requests to it that are signed before they are sent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -74,8 +74,18 @@ impl Kms {
         self.process.child("internal-worker")
     }
 
+    /// The process that relays to it.
+    pub(crate) fn host(&self) -> Result<Running> {
+        self.process.child("internal-host")
+    }
+
+    /// Where a host reaches the worker of the service that was started in `folder`.
+    pub(crate) fn worker_socket(folder: &Path) -> PathBuf {
+        folder.join("kms/run/worker.sock")
+    }
+
     pub(crate) fn parties(&self) -> Result<Parties> {
-        Ok(Parties::new(self.worker()?, self.process.child("internal-host")?))
+        Ok(Parties::new(self.worker()?, self.host()?))
     }
 
     fn said(&self, name: &str) -> Result<&str> {

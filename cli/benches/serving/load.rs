@@ -26,7 +26,7 @@ use crate::Result;
 /// Before the clock runs: connections opened, code and caches warm.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(crate) type Sender = SendRequest<Full<Bytes>>;
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a closed loop measured.
@@ -219,6 +219,11 @@ impl Target {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { address, tls: Some(TlsConnector::from(Arc::new(config))) })
+    }
+
+    /// The same at another address.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { address, tls: self.tls.clone() }
     }
 
     pub(crate) async fn connect(&self) -> Result<Sender> {

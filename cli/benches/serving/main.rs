@@ -4,13 +4,15 @@
 //! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS [CONNECTIONS]]]`, with `ROWS` the start of
 //! the names of rows to measure beside hello world and `CONNECTIONS` a number of them in place of the
 //! columns, or `cargo bench -p sekisho --bench serving -- operations
-//! [SECONDS]` for each group of operations beside its cryptography. Each row is a closed loop over TLS 1.3
+//! [SECONDS]` for each group of operations beside its cryptography, or `-- idle [CONNECTIONS]` for what
+//! connections hold over which nothing passes. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
 //! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
 //! a `sekisho-host` relay of its own. With `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server
 //! is measured too, without TLS, as it has it.
 
 mod hello;
+mod idle;
 mod kms;
 mod load;
 mod moto;
@@ -48,6 +50,16 @@ fn main() -> Result {
     match arguments.next().as_deref() {
         Some("hello-server") => block_on(hello::hello_server(&arguments.next().ok_or("a folder")?)),
         Some("hello-relay") => block_on(hello::hello_relay(&arguments.next().ok_or("a folder")?)),
+        Some("idle-relay") => {
+            let [folder, worker] = [arguments.next(), arguments.next()];
+            block_on(idle::relay(&folder.ok_or("a folder")?, &worker.ok_or("a socket")?))
+        }
+        Some("idle") => {
+            let connections =
+                arguments.next().map(|connections| connections.parse()).transpose()?;
+            let folder = tempfile::tempdir()?;
+            block_on(idle::measure(folder.path(), connections.unwrap_or(idle::CONNECTIONS)))
+        }
         Some("operations") => {
             let seconds = arguments.next().map_or(Ok(SECONDS), |seconds| seconds.parse())?;
             let folder = tempfile::tempdir()?;
@@ -159,10 +171,20 @@ impl Cell<'_> {
 }
 
 async fn downloads(hello: &Hello) -> Result {
+    let parties = hello.parties();
     let (mut direct, mut relayed) = (Vec::new(), Vec::new());
+    let (mut spent_direct, mut spent_relayed) = ([0.0; 3], [0.0; 3]);
     for _ in 0..DOWNLOADS {
-        direct.push(load::download(&hello.direct, DOWNLOAD).await?);
-        relayed.push(load::download(&hello.relayed, DOWNLOAD).await?);
+        for (target, rates, spent) in [
+            (&hello.direct, &mut direct, &mut spent_direct),
+            (&hello.relayed, &mut relayed, &mut spent_relayed),
+        ] {
+            let before = parties.spent()?;
+            rates.push(load::download(target, DOWNLOAD).await?);
+            // Of a thousandth of all downloads, so that they are milliseconds of one.
+            let each = parties.spent()?.each(before, 1000 * DOWNLOADS as u64);
+            spent.iter_mut().zip(each).for_each(|(sum, one)| *sum += one);
+        }
     }
     let (direct, relayed) = (median(direct)?, median(relayed)?);
     println!(
@@ -171,6 +193,13 @@ async fn downloads(hello: &Hello) -> Result {
         relayed / 1e6,
         relayed / direct
     );
+    for (how, [server, relay, client]) in
+        [("direct", spent_direct), ("through the relay", spent_relayed)]
+    {
+        println!(
+            "    processor time {how}, ms: server {server:.0}, relay {relay:.0}, client {client:.0}"
+        );
+    }
     Ok(())
 }
 

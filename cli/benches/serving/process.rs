@@ -51,6 +51,18 @@ impl Running {
         Self("self".into())
     }
 
+    /// What of it is in memory, in MiB (`VmRSS` of `proc_pid_status(5)`).
+    pub(crate) fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no size")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.0))?.count())
+    }
+
     /// What all its threads have spent on processors, also those that have ended: the 14th and 15th
     /// field of `/proc/<id>/stat`, in ticks of 10 ms (`proc(5)`).
     pub(crate) fn processor_time(&self) -> Result<Duration> {

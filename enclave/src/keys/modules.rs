@@ -13,9 +13,7 @@ use crate::storage::record::RecordId;
 use sekisho_policy_engine::{AdmissionError, Engine, Module, ModuleDigest, stock};
 use sekisho_wire::codec;
 use serde::{Deserialize, Serialize};
-use std::panic::resume_unwind;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::thread;
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 use zeroize::Zeroizing;
@@ -23,8 +21,8 @@ use zeroize::Zeroizing;
 /// The stock component that reads AWS policy documents.
 pub(crate) const IAM: &str = "iam";
 
-/// The stock components that are compiled at a start.
-const AT_START: [&str; 2] = ["attested", IAM];
+/// The stock component that is compiled as soon as a worker serves; the others when they are first used.
+const SOON: &str = "attested";
 
 /// Registered modules of one service: each takes its compiled code, up to a few MiB, and a part of a
 /// second at every start.
@@ -74,19 +72,14 @@ struct ModuleRecord {
 }
 
 impl Modules {
-    /// Admits the stock components that most services use, each on a thread of its own, and the
-    /// others when they are first used: compiling them is most of a start.
+    /// Admits the stock component that every service uses, and the others when they are first used:
+    /// compiling them is most of a start.
     pub(crate) fn stock(engine: &Engine) -> Result<Self, AdmissionError> {
-        let admitted = thread::scope(|scope| {
-            let compiling = stock::ALL.map(|(name, bytes)| {
-                scope.spawn(move || match AT_START.contains(&name) {
-                    true => KnownModule::admit(engine, name.to_owned(), bytes, None),
-                    false => Ok(KnownModule::on_use(engine, name, bytes)),
-                })
-            });
-            compiling.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let admitted = stock::ALL.into_iter().map(|(name, bytes)| match name {
+            IAM => KnownModule::admit(engine, name.to_owned(), bytes, None),
+            _ => Ok(KnownModule::on_use(engine, name, bytes)),
         });
-        let known = admitted.into_iter().collect::<Result<_, _>>()?;
+        let known = admitted.collect::<Result<_, _>>()?;
         Ok(Self {
             engine: engine.clone(),
             compiler: None,
@@ -94,6 +87,11 @@ impl Modules {
             retiring: RwLock::default(),
             changing: Mutex::default(),
         })
+    }
+
+    /// What is likely to be used soon, and is not compiled yet.
+    pub(crate) fn soon(&self) -> Option<Module> {
+        self.of_name(SOON).map(|known| known.module)
     }
 
     /// With a process in which a component is tried before it is registered.

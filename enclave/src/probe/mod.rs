@@ -4,20 +4,24 @@
 
 pub mod parsers;
 
+use crate::api::Operation;
 use crate::audit::{
     AuditChain, AuditEntry, AuditError, AuditLog, AuditSignatureKey, AuditorPrivateKey,
     BlockSealer, Outcome, SealerError, Unreadable,
 };
-use crate::boot::{self, BootError};
+use crate::boot::{self, BootError, Preparing};
 use crate::configuration::{BootConfiguration, UnsealProvider};
+use crate::credentials::BootCredential;
 use crate::hpke::{HpkePair, InvalidPrivateKey};
 use crate::keys::Key;
 use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
 use crate::keys::store::key_write;
+use crate::pipeline;
 use crate::quotas::Quotas;
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
+use crate::signature::SignedRequest;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::journal::{Cadence, Journal, JournalError, Write};
 use crate::storage::record::RecordId;
@@ -25,6 +29,7 @@ use crate::unseal::Unsealed;
 use sekisho_attestation::TrustAnchors;
 use sekisho_wire::store::Store;
 use sekisho_wire::{Address, StoreClient};
+use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -197,7 +202,11 @@ impl Keys {
     ///
     /// # Errors
     /// What a boot would fail with.
-    pub async fn boot(store: Address, root: &RootKey) -> Result<Self, BootError> {
+    pub async fn boot(
+        store: Address,
+        root: &RootKey,
+        credentials: Vec<BootCredential>,
+    ) -> Result<Self, BootError> {
         let auditor_key = auditor().map_err(|_| SealerError::Auditor)?.public_key().to_vec();
         let configuration = BootConfiguration {
             region: "eu-central-1".into(),
@@ -216,7 +225,8 @@ impl Keys {
         let (_, journal, service) = boot::unseal(
             &configuration,
             Unsealed { root: RootKey::from_bytes(root.expose()), reached: None },
-            Vec::new(),
+            Preparing::begin(),
+            credentials,
             store,
             Cadence::DEFAULT,
             None,
@@ -248,6 +258,20 @@ impl Keys {
     /// Looks a key up as a Decrypt does; whether it is there.
     pub async fn find(&self, id: u128) -> bool {
         matches!(self.service.keys.by_id(KeyId::from_u128(id)).await, Ok(Some(_)))
+    }
+
+    /// Answers a signed request as the worker does when it has come out of HTTP: the body of one that
+    /// succeeds.
+    pub async fn answer(
+        &self,
+        target: &str,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Option<Value> {
+        let operation = Operation::from_target(target).ok()?;
+        let request = SignedRequest { operation, headers, body };
+        let answer = pipeline::answer(&self.service, request, OffsetDateTime::now_utc()).await;
+        (answer.status == 200).then_some(answer.body)
     }
 
     /// A decision recorded, durably, as at the end of each request.

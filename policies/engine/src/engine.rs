@@ -219,6 +219,12 @@ impl Module {
         self.code().map_or("none", |code| code.functions.version.name())
     }
 
+    /// Compiles now what would be compiled at its first use. Takes as long; where it fails, that use
+    /// says so.
+    pub fn prepare(&self) {
+        let _ = self.code();
+    }
+
     pub(crate) fn engine(&self) -> &Shared {
         &self.shared.engine.shared
     }
