@@ -182,6 +182,7 @@ impl Fleet {
             configuration,
             nsm: nsm_of(&PKI, image, false),
             root_key: None,
+            root_key_file: None,
             egress: Some(Address::Unix { path: self.folder.path().join("egress.sock") }),
             statements: Vec::new(),
             credentials: vec![BootCredential {

@@ -66,6 +66,7 @@ impl Unsealing {
             configuration: BootConfiguration { unseal: self.kms.provider(), ..configuration() },
             nsm: nsm(),
             root_key: None,
+            root_key_file: None,
             egress: Some(Kms::egress(self.folder.path())),
             statements: Vec::new(),
             credentials: vec![BootCredential {
