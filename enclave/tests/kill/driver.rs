@@ -65,10 +65,14 @@ pub(super) fn run(options: &Options) {
     for kill in 1..=options.kills {
         let before = run.model().acknowledged;
         run.wait("a change to be acknowledged", |model| model.acknowledged > before);
-        let snapshots = run.model().snapshots;
+        let (snapshots, rotations) = {
+            let model = run.model();
+            (model.snapshots, model.rotations)
+        };
         match run.random.below(5) {
             0 => run.wait("a snapshot", |model| model.in_snapshot),
             2 => run.wait("a rotation", |model| model.in_rotation),
+            3 => run.wait("a rotation's end", |model| model.rotations > rotations),
             1 => run.wait("a snapshot's end", |model| model.snapshots > snapshots),
             _ => run.pause(150),
         }
