@@ -29,6 +29,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Approvals, Decision, Request};
 use serde_json::Value;
+use std::mem::replace;
 use std::sync::Arc;
 use weigh::{Leave, No, Policies, weigh};
 
@@ -151,6 +152,7 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     // Where nothing is asked, nothing allows it.
     let mut decided = Err(Refused::unasked(&case, "no policy was asked"));
     let mut needed = Vec::new();
+    let mut earlier = Vec::new();
     for question in questions(service, &case) {
         let grants = question.grants(&case);
         let request = request(service, &case, &question, &grants);
@@ -158,7 +160,10 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         match weigh(&policies, &grants, &request) {
             Ok(leave) => {
                 needed.extend(leave.needed().iter().cloned());
-                decided = Ok(leave);
+                if let Ok((resource, leave)) = replace(&mut decided, Ok((question.resource, leave)))
+                {
+                    earlier.extend(as_annotations(&resource, leave.audited()));
+                }
             }
             Err(No { decision, reason }) => {
                 let Question { action, resource, .. } = question;
@@ -167,14 +172,24 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         }
     }
     match decided {
-        Ok(leave) => {
-            let decision = leave.audited();
+        Ok((_, leave)) => {
+            let mut decision = leave.audited();
+            decision.annotations.extend(earlier);
             let Case { caller, keys, papers, time, operation, .. } = case;
             let permit = Permit { leave, operation, caller: caller.clone(), keys, papers, time };
             Decided { permit: Ok(Provisional { permit, needed }), decision, reason: None }
         }
         Err(refused) => case.refused(refused),
     }
+}
+
+/// One of several decisions on a request, beside the one that has the record's own members.
+fn as_annotations(
+    resource: &str,
+    decision: AuditedDecision,
+) -> impl Iterator<Item = (String, String)> {
+    let decided = (["policy for ", resource].concat(), decision.module);
+    [decided].into_iter().chain(decision.annotations)
 }
 
 /// Whether this is how the account's root gets rid of a guardrail that cannot be read.
