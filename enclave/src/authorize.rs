@@ -30,6 +30,7 @@ use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Approvals, Decision, Request};
 use serde_json::Value;
 use std::mem::replace;
+use std::net::IpAddr;
 use std::sync::Arc;
 use weigh::{Leave, No, Policies, weigh};
 
@@ -43,6 +44,7 @@ pub(crate) struct Permit {
     caller: Arc<Caller>,
     keys: Keys,
     papers: Option<Papers>,
+    source: Option<IpAddr>,
     /// Milliseconds since 1970.
     time: u64,
 }
@@ -96,6 +98,8 @@ pub(crate) struct Case<'a> {
     pub(crate) policies: Own,
     pub(crate) keys: Keys,
     pub(crate) papers: Option<Papers>,
+    /// Where the request comes from, as the host says it.
+    pub(crate) source: Option<IpAddr>,
     /// Milliseconds since 1970.
     pub(crate) time: u64,
 }
@@ -175,8 +179,9 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         Ok((_, leave)) => {
             let mut decision = leave.audited();
             decision.annotations.extend(earlier);
-            let Case { caller, keys, papers, time, operation, .. } = case;
-            let permit = Permit { leave, operation, caller: caller.clone(), keys, papers, time };
+            let Case { caller, keys, papers, source, time, operation, .. } = case;
+            let caller = caller.clone();
+            let permit = Permit { leave, operation, caller, keys, papers, source, time };
             Decided { permit: Ok(Provisional { permit, needed }), decision, reason: None }
         }
         Err(refused) => case.refused(refused),
@@ -400,7 +405,7 @@ impl Permit {
             attestation: self.papers.as_ref().map(|papers| papers.attestation().to_policy()),
             grants: Vec::new(),
             time: self.time,
-            source_ip: None,
+            source_ip: self.source.map(|source| source.to_string()),
         }
     }
 }
