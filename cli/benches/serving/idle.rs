@@ -80,6 +80,9 @@ pub(crate) async fn measure(folder: &Path, connections: usize) -> Result {
     let held = open(&targets, &decrypt, connections).await?;
     println!("{} connections opened once more", held.len());
     Memory::of(&worker, &hosts)?.print(&before, connections);
+    // Their tasks close them, so that nobody drains.
+    drop(held);
+    tokio::time::sleep(Duration::from_secs(2)).await;
     Ok(())
 }
 
