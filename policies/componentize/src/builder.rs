@@ -21,9 +21,9 @@ impl Layout {
     /// of the page is the heap.
     pub const USUAL: Self = Self { stack: 16 * 1024, data: None };
 
-    /// With room for a snapshot of at most the 64 KiB that a state may have (`policies/sdk`), and for
-    /// what a decision allocates, next to a stack for a parser.
-    pub const WITH_ROOM: Self = Self { stack: 64 * 1024, data: Some(256 * 1024) };
+    /// With a stack for a parser, and beside it room for a snapshot of at most the 64 KiB that a state
+    /// may have (`policies/sdk`), and for what a decision allocates.
+    pub const WITH_ROOM: Self = Self { stack: 512 * 1024, data: Some(704 * 1024) };
 }
 
 /// Why a policy could not be built.
@@ -126,10 +126,13 @@ impl Builder {
         let mut cargo = Command::new(program("CARGO", "cargo"));
         cargo
             .current_dir(folder)
-            .args(["build", "--locked", "--profile", "policy"])
+            .args(["rustc", "--lib", "--locked", "--profile", "policy"])
             .args(["--target", TARGET, "--package", package, "--target-dir"])
             .arg(&self.target_folder)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(layout));
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
+            .arg("--")
+            .arg(format!("-Clink-arg=-zstack-size={}", layout.stack))
+            .args(layout.data.map(|data| format!("-Clink-arg=--global-base={data}")));
         for (name, _) in std::env::vars_os() {
             if changes_the_bytes(&name) {
                 cargo.env_remove(name);
@@ -139,7 +142,7 @@ impl Builder {
             .status()
             .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
         if !status.success() {
-            return Err(BuildError::Failed { program: format!("cargo build --package {package}") });
+            return Err(BuildError::Failed { program: format!("cargo rustc --package {package}") });
         }
         let module = self
             .target_folder
@@ -153,20 +156,20 @@ impl Builder {
     }
 
     /// The compiler's flags, in the form of `CARGO_ENCODED_RUSTFLAGS`.
-    fn flags(&self, layout: Layout) -> OsString {
+    fn flags(&self) -> OsString {
         let source = self.rustc.sysroot.join("lib/rustlib/src/rust");
         let as_distributed = ["/rustc/", &self.rustc.commit].concat();
-        let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={}", layout.stack));
-        if let Some(data) = layout.data {
-            flags.push(format!("\x1f-Clink-arg=--global-base={data}"));
-        }
+        let mut flags = OsString::new();
         for (from, to) in [
             (self.target_folder.as_path(), "/target"),
             (cargo_home().as_path(), "/cargo"),
             (self.workspace.as_path(), "/sekisho"),
             (source.as_path(), &as_distributed),
         ] {
-            flags.push("\x1f--remap-path-prefix=");
+            if !flags.is_empty() {
+                flags.push("\x1f");
+            }
+            flags.push("--remap-path-prefix=");
             flags.push(from);
             flags.push("=");
             flags.push(to);

@@ -17,8 +17,7 @@ use support::{ROOT, enclave, pair, register, request};
 
 const ADA: &str = "arn:aws:iam::111122223333:user/ada";
 const BOB: &str = "arn:aws:iam::111122223333:user/bob";
-const KEY: &str =
-    "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
 /// Compiled once: that takes longest.
 fn module() -> &'static Module {
@@ -111,7 +110,7 @@ fn what_a_policy_sees() {
         "context.time.epoch == 1790052800000".into(),
         "context.time.date == 20260922 && context.time.hour == 4".into(),
         r#"context.time.minute == 53 && context.time.weekday == "Tuesday""#.into(),
-        r#"context has sourceIp && context.sourceIp.isInRange(ip("192.0.2.0/24"))"#.into(),
+        r#"context has sourceIp && context.sourceIp like "192.0.2.*""#.into(),
         "if context.time.hour < 8 then context has attestation else false".into(),
         r#"[1, 2 + 3, -4].containsAll([5]) && 6 * 7 - 2 == 40"#.into(),
         r#"{a: {b: "c"}, d: [true]} == {d: [true], a: {b: "c"}}"#.into(),
@@ -121,8 +120,6 @@ fn what_a_policy_sees() {
         r#"["a string of more than twenty-three bytes"].contains(
             "a string of more than twenty-three bytes")"#
             .into(),
-        r#"decimal("1.5").lessThan(decimal("1.6"))"#.into(),
-        r#"datetime("2026-09-22").offset(duration("1h")) > datetime("2026-09-22")"#.into(),
         "context == context && context has time".into(),
         "[context.time].contains(context.time)".into(),
         "!([1] == [2]) || 1 >= 2 || 1 > 2 || [1].containsAny([1])".into(),
@@ -162,7 +159,10 @@ fn an_answer_names_the_policy_that_gave_it() {
     let allowed = ask(two, &request("kms:Decrypt", ADA));
     assert_eq!(allowed.decision(), &Decision::Allow);
     let annotations: Vec<_> = allowed.annotations().collect();
-    assert_eq!((annotations[0].name.as_str(), annotations[0].value.as_str()), ("policy", "everyone"));
+    assert_eq!(
+        (annotations[0].name.as_str(), annotations[0].value.as_str()),
+        ("policy", "everyone")
+    );
     let denied = ask(two, &request("kms:Decrypt", BOB));
     assert_eq!(denied.decision(), &Decision::Deny("forbidden by not bob".into()));
     let unnamed = ask(&permit_when("true"), &request("kms:Decrypt", ADA));
@@ -196,11 +196,9 @@ fn what_belongs_to_no_key_is_the_accounts() {
     let policies = r#"permit (principal, action in Sekisho::Action::"sekisho:*", resource);
         permit (principal, action == Sekisho::Action::"kms:ListKeys",
             resource == Sekisho::Account::"111122223333");"#;
-    for (action, allowed) in [
-        ("sekisho:PutGuardrail", true),
-        ("kms:ListKeys", true),
-        ("kms:CreateKey", false),
-    ] {
+    for (action, allowed) in
+        [("sekisho:PutGuardrail", true), ("kms:ListKeys", true), ("kms:CreateKey", false)]
+    {
         let mut request = request(action, ROOT);
         request.key = None;
         request.resource = "*".into();
@@ -214,11 +212,37 @@ fn what_belongs_to_no_key_is_the_accounts() {
     }
 }
 
+/// Every action of the schema, on what it applies to there and on nothing else.
+#[test]
+fn the_actions_are_those_of_the_schema() {
+    let schema = include_str!("../../stock/cedar/sekisho.cedarschema");
+    let policy = module().configure(configuration(&permit_when("true")).as_bytes()).unwrap();
+    let mut seen = 0;
+    for declaration in schema.split("    action ").filter(|part| part.contains("appliesTo")) {
+        let (names, rest) = declaration.split_once(" in [").unwrap();
+        let resources = rest.split("resource: ").nth(1).unwrap().split("context:").next().unwrap();
+        for name in names.split(',').map(|name| name.trim().trim_matches('"')) {
+            let mut request = request(name, ROOT);
+            let on_key = policy.evaluate(&request).decision() == &Decision::Allow;
+            assert_eq!(on_key, resources.contains("Key"), "{name}");
+            request.key = None;
+            let on_account = policy.evaluate(&request).decision() == &Decision::Allow;
+            assert_eq!(on_account, resources.contains("Account"), "{name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 70, "{seen}");
+}
+
 #[test]
 fn mistakes_are_refused_with_line_and_column() {
     for (policies, place, reason) in [
         ("permit (principal, action, resource)", "policies 1:37", "unexpected end"),
-        ("permit (principal, action, resource)\nwhen { context.nothing };", "policies 2:8", "nothing"),
+        (
+            "permit (principal, action, resource)\nwhen { context.nothing };",
+            "policies 2:8",
+            "nothing",
+        ),
         (
             "permit (principal, action == Sekisho::Action::\"kms:Decript\", resource);",
             "policies 1:30",
@@ -229,7 +253,12 @@ fn mistakes_are_refused_with_line_and_column() {
             "policies 2:10",
             "attestation",
         ),
-        ("permit (principal, action, resource) when { 1 == \"a\" };", "policies 1:45", "type"),
+        ("permit (principal, action, resource) when { 1 < \"a\" };", "policies 1:49", "type"),
+        (
+            "permit (principal, action, resource)\nwhen { ip(\"::1\").isIpv6() };",
+            "policies 2:8",
+            "not there",
+        ),
         ("permit (principal == User::\"a\", action, resource);", "policies 1:22", "User"),
         ("permit (principal == ?principal, action, resource);", "policies 1:1", "template"),
         ("// nothing", "policies", "no policy"),
@@ -243,7 +272,11 @@ fn mistakes_are_refused_with_line_and_column() {
         assert_eq!(found, place, "{policies}: {why}");
         assert!(why.contains(reason), "{policies}: {why}");
     }
-    let deep = format!("permit (principal, action, resource) when {{ {}true{} }};", "(".repeat(60), ")".repeat(60));
+    let deep = format!(
+        "permit (principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(60),
+        ")".repeat(60)
+    );
     assert!(refusal(&deep).1.contains("nests"), "{deep}");
     for (configuration, place) in [
         ("{}", ""),
@@ -252,13 +285,15 @@ fn mistakes_are_refused_with_line_and_column() {
         (r#"{"groups":{"g":["alice"]},"policies":""}"#, "groups.g[0]"),
     ] {
         match module().configure(configuration.as_bytes()) {
-            Err(ConfigureError::Refused(error)) => assert_eq!(error.place, place, "{configuration}"),
+            Err(ConfigureError::Refused(error)) => {
+                assert_eq!(error.place, place, "{configuration}")
+            }
             other => panic!("{configuration}: {other:?}"),
         }
     }
 }
 
-/// As deep as it may nest, and as long as a policy document may be.
+/// As deep as it may nest, and as many policies as a state has room for.
 #[test]
 fn the_largest_that_is_taken_is_decided() {
     let deep = format!("{}true{}", "(".repeat(37), ")".repeat(37));
@@ -266,7 +301,7 @@ fn the_largest_that_is_taken_is_decided() {
     let nots = format!("{}true", "!".repeat(4));
     assert_eq!(ask(&permit_when(&nots), &whole()).decision(), &Decision::Allow);
     let mut many = String::new();
-    for number in 0..100 {
+    for number in 0..24 {
         many.push_str(&format!(
             "@id(\"rule {number}\") permit (principal, action == Sekisho::Action::\"kms:Decrypt\", resource)\n\
              when {{ context.encryptionContext.hasTag(\"tenant\")\n\
@@ -274,9 +309,9 @@ fn the_largest_that_is_taken_is_decided() {
         ));
     }
     let mut request = whole();
-    request.encryption_context = vec![pair("tenant", "tenant 99")];
+    request.encryption_context = vec![pair("tenant", "tenant 23")];
     let evaluation = ask(&many, &request);
-    assert_eq!(evaluation.annotations().next().unwrap().value, "rule 99");
+    assert_eq!(evaluation.annotations().next().unwrap().value, "rule 23");
 }
 
 #[test]
@@ -292,7 +327,9 @@ fn lines_are_joined() {
 fn a_state_that_is_none_denies() {
     let policy = module().configure(configuration(&permit_when("true")).as_bytes()).unwrap();
     let state = policy.state();
-    for broken in [Vec::new(), vec![0; 12], state[..state.len() - 1].to_vec(), [state, b"x"].concat()] {
+    for broken in
+        [Vec::new(), vec![0; 12], state[..state.len() - 1].to_vec(), [state, b"x"].concat()]
+    {
         let evaluation = module().policy_from_state(broken).evaluate(&whole());
         assert!(matches!(evaluation.decision(), Decision::Deny(_)), "{evaluation:?}");
     }

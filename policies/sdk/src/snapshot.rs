@@ -186,6 +186,8 @@ mod heap {
     const ALIGN: usize = 64;
     /// The smallest block is one of 2^4 bytes, the largest one of 2^27.
     const SMALLEST: u32 = 4;
+    /// Bytes of the largest snapshot: what a state may have.
+    const LARGEST: usize = 64 * 1024;
     const CLASSES: usize = 24;
     /// How blocks of the lists are aligned at least.
     const BLOCK_ALIGN: usize = 16;
@@ -271,7 +273,8 @@ mod heap {
 
     /// The number of the list, and the size of its blocks.
     fn class(layout: Layout) -> Option<(usize, usize)> {
-        let size = layout.size().max(layout.align()).max(1 << SMALLEST).checked_next_power_of_two()?;
+        let size =
+            layout.size().max(layout.align()).max(1 << SMALLEST).checked_next_power_of_two()?;
         let class = size.trailing_zeros() - SMALLEST;
         Some((class as usize, size))
     }
@@ -329,7 +332,7 @@ mod heap {
                 next => next,
             };
             match crate::allocator::place(next, layout.size(), layout.align()) {
-                Some((start, end)) if end <= room_end() => {
+                Some((start, end)) if end <= room_end().min(room_start() + LARGEST) => {
                     self.room.set(end);
                     Some(start)
                 }
@@ -402,7 +405,9 @@ mod heap {
             let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
             let stays = match self.owner(block as usize) {
                 Owner::Lists => class(layout) == class(new),
-                Owner::Pointer => size <= layout.size() || self.extend(block as usize, layout, size),
+                Owner::Pointer => {
+                    size <= layout.size() || self.extend(block as usize, layout, size)
+                }
             };
             if stays {
                 return block;

@@ -1,7 +1,7 @@
 //! The configuration as its author writes it: read, and validated against the schema.
 
 use crate::names::Types;
-use cedar_policy_core::ast::{Effect, Expr, PolicySet, Template};
+use cedar_policy_core::ast::{Effect, Expr, ExprKind, PolicySet, Template};
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::parser::{Loc, err::ParseErrors, parse_policyset};
 use cedar_policy_core::validator::{ValidationMode, Validator, ValidatorSchema};
@@ -17,8 +17,8 @@ pub(crate) const SCHEMA: &str = include_str!("../sekisho.cedarschema");
 const NESTING: usize = 40;
 /// Bytes of an `@id`: it becomes a reason or an annotation.
 const ID: usize = 256;
-/// Policies of one configuration.
-const POLICIES: usize = 256;
+/// Policies of one configuration: more do not fit into a state, nor reading them into its fuel.
+const POLICIES: usize = 64;
 
 /// A configuration that was read and found right.
 pub(crate) struct Configuration {
@@ -91,6 +91,9 @@ fn parse_policies(at: &Cursor<'_>) -> Result<Vec<NamedPolicy>, ConfigurationErro
         }
     }
     validate(&text, &set)?;
+    for template in &templates {
+        no_extensions(&text, template)?;
+    }
     name(&text, &templates)
 }
 
@@ -111,6 +114,18 @@ fn validate(text: &str, set: &PolicySet) -> Result<(), ConfigurationError> {
         Some(error) => Err(wrong(text, place_of(error), &reason_of(error, error))),
         None => Ok(()),
     }
+}
+
+/// To set up the extension types takes more than a decision may cost, and each decision would.
+fn no_extensions(text: &str, template: &Template) -> Result<(), ConfigurationError> {
+    let is_call = |part: &&Expr| matches!(part.expr_kind(), ExprKind::ExtensionFunctionApp { .. });
+    let condition = template.condition();
+    let found = condition.subexpressions().find(is_call);
+    found.map_or(Ok(()), |call| {
+        let reason = "ip, decimal, datetime and duration are not there: context.time has its parts as \
+                      numbers, and an address is text, for `like`";
+        Err(wrong(text, offset(call.source_loc()), reason))
+    })
 }
 
 fn name(text: &str, templates: &[&Template]) -> Result<Vec<NamedPolicy>, ConfigurationError> {

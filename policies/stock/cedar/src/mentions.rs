@@ -13,8 +13,6 @@ pub(crate) struct Mentions {
     pub(crate) attributes: Vec<SmolStr>,
     /// `hasTag` or `getTag`.
     pub(crate) tags: bool,
-    /// A call of an extension function.
-    pub(crate) extensions: bool,
     /// A record is compared, or taken whole in another way.
     pub(crate) whole: bool,
 }
@@ -51,7 +49,6 @@ impl Mentions {
                     kind,
                     ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. }
                 );
-                self.extensions |= matches!(kind, ExprKind::ExtensionFunctionApp { .. });
                 self.operands(kind);
             }
         }
@@ -72,13 +69,13 @@ impl Mentions {
             }
             ExprKind::UnaryApp { arg, .. } => self.visit(arg, false),
             ExprKind::Like { expr, .. } | ExprKind::Is { expr, .. } => self.visit(expr, false),
-            ExprKind::ExtensionFunctionApp { args, .. } | ExprKind::Set(args) => {
-                args.iter().for_each(|argument| self.visit(argument, false));
+            ExprKind::Set(elements) => {
+                elements.iter().for_each(|element| self.visit(element, false));
             }
             ExprKind::Record(members) => {
                 members.values().for_each(|member| self.visit(member, false));
             }
-            // The others are arms of `visit`, or have no operands.
+            // The others are arms of `visit`, have no operands, or are refused.
             _ => {}
         }
     }

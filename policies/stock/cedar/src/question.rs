@@ -6,10 +6,10 @@ use crate::names::entity;
 use crate::rules::Rules;
 use cedar_policy_core::ast::{
     Context, Entity, EntityType, EntityUID, EntityUIDEntry, PartialValue, Request as CedarRequest,
-    RestrictedExpr, Value,
+    Value,
 };
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
-use cedar_policy_core::evaluator::{Evaluator, RestrictedEvaluator};
+use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use sekisho_policy::{Attestation, AttestationKind, Pair, Request};
 use smol_str::SmolStr;
@@ -24,12 +24,11 @@ const WEEKDAYS: [&str; 7] =
 pub(crate) struct Question {
     request: CedarRequest,
     entities: Entities,
-    extensions: &'static Extensions<'static>,
 }
 
 impl Question {
     pub(crate) fn evaluator(&self) -> Evaluator<'_> {
-        Evaluator::new(self.request.clone(), &self.entities, self.extensions)
+        Evaluator::new(self.request.clone(), &self.entities, Extensions::none())
     }
 }
 
@@ -44,24 +43,21 @@ pub(crate) fn pose(rules: &Rules, request: &Request) -> Result<Question, &'stati
     let (types, mentions) = (&rules.types, &rules.mentions);
     let group = actions::group(&request.action, request.key.is_some())
         .ok_or("the schema of the policies has no such action on such a resource")?;
-    // Setting them up costs more than most decisions.
-    let extensions =
-        if mentions.extensions { Extensions::all_available() } else { Extensions::none() };
     let action = entity(&types.action, &request.action);
     let in_group = HashSet::from([entity(&types.action, group)]);
     let principal = principal(rules, request);
     let resource = resource(rules, request);
     let (who, what) = (principal.uid().clone(), resource.uid().clone());
     let mut entities = vec![principal, resource, plain(action.clone(), in_group)];
-    let context = context(request, mentions, &types.pairs, &mut entities)?;
+    let context = context(request, mentions, &types.pairs, &mut entities);
     let schema = None::<&NoEntitiesSchema>;
     let closed = TCComputation::AssumeAlreadyComputed;
-    let entities = Entities::from_entities(entities, schema, closed, extensions)
+    let entities = Entities::from_entities(entities, schema, closed, Extensions::none())
         .map_err(|_| "the request has two entities of one name")?;
     let known = |uid: EntityUID| EntityUIDEntry::known(uid, None);
     let context = Some(Context::Value(Arc::new(context)));
     let request = CedarRequest::new_unchecked(known(who), known(action), known(what), context);
-    Ok(Question { request, entities, extensions })
+    Ok(Question { request, entities })
 }
 
 fn principal(rules: &Rules, request: &Request) -> Entity {
@@ -103,7 +99,7 @@ fn context(
     mentions: &Mentions,
     pairs: &EntityType,
     entities: &mut Vec<Entity>,
-) -> Result<BTreeMap<SmolStr, Value>, &'static str> {
+) -> BTreeMap<SmolStr, Value> {
     let mut context = BTreeMap::new();
     for (name, of) in
         [("encryptionContext", &request.encryption_context), ("parameters", &request.parameters)]
@@ -130,9 +126,9 @@ fn context(
     if let Some(address) = &request.source_ip
         && mentions.attribute("sourceIp")
     {
-        context.insert("sourceIp".into(), network_address(address)?);
+        context.insert("sourceIp".into(), address.as_str().into());
     }
-    Ok(context)
+    context
 }
 
 fn measured(attestation: &Attestation, mentions: &Mentions) -> BTreeMap<SmolStr, Value> {
@@ -206,15 +202,6 @@ fn date(days: u64) -> u64 {
         if month_from_march < 10 { (month_from_march + 3, 0) } else { (month_from_march - 9, 1) };
     let year = era.saturating_mul(400).saturating_add(year_of_era).saturating_add(later);
     year.saturating_mul(10_000).saturating_add(month * 100 + day_of_month)
-}
-
-fn network_address(address: &str) -> Result<Value, &'static str> {
-    let no_address = "the peer's address, which the policies ask for, is none";
-    let name = "ip".parse().map_err(|_| no_address)?;
-    let call = RestrictedExpr::call_extension_fn(name, [RestrictedExpr::val(address)]);
-    RestrictedEvaluator::new(Extensions::all_available())
-        .interpret(call.as_borrowed())
-        .map_err(|_| no_address)
 }
 
 fn record(members: BTreeMap<SmolStr, Value>) -> Value {

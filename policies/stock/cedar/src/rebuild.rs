@@ -8,7 +8,8 @@ use nonempty::NonEmpty;
 use smol_str::SmolStr;
 use std::sync::Arc;
 
-/// The same expression; `None` for what is in no static policy: slots and unknowns.
+/// The same expression; `None` for what is in no policy that is taken: slots, unknowns, and calls of
+/// extension functions.
 pub(crate) fn expression(old: &Expr) -> Option<Expr> {
     let of = |operand: &Arc<Expr>| expression(operand);
     Some(match old.expr_kind() {
@@ -21,9 +22,6 @@ pub(crate) fn expression(old: &Expr) -> Option<Expr> {
         ExprKind::Or { left, right } => Expr::or(of(left)?, of(right)?),
         ExprKind::UnaryApp { op, arg } => Expr::unary_app(*op, of(arg)?),
         ExprKind::BinaryApp { op, arg1, arg2 } => Expr::binary_app(*op, of(arg1)?, of(arg2)?),
-        ExprKind::ExtensionFunctionApp { fn_name, args } => {
-            Expr::call_extension_fn(name(fn_name)?, all(args)?)
-        }
         ExprKind::GetAttr { expr, attr } => Expr::get_attr(of(expr)?, text(attr)),
         ExprKind::HasAttr { expr, attr } => Expr::has_attr(of(expr)?, text(attr)),
         ExprKind::ExtHasAttr { expr, attrs } => {
@@ -44,7 +42,9 @@ pub(crate) fn expression(old: &Expr) -> Option<Expr> {
                 .collect::<Option<Vec<_>>>()?;
             Expr::record(members).ok()?
         }
-        ExprKind::Slot(_) | ExprKind::Unknown(_) => return None,
+        ExprKind::Slot(_) | ExprKind::Unknown(_) | ExprKind::ExtensionFunctionApp { .. } => {
+            return None;
+        }
     })
 }
 
@@ -71,8 +71,7 @@ pub(crate) fn type_of_entity(old: &EntityType) -> Option<EntityType> {
     name(old.name()).map(EntityType::from)
 }
 
-/// Every part of a name in a validated policy is one of the schema's or an extension's, and those are
-/// short enough to lie where the name lies, and be shared with nothing.
+/// Every part of a name in a validated policy is one of the schema's, and those are short enough to lie where the name lies, and be shared with nothing.
 fn name(old: &Name) -> Option<Name> {
     let old: &InternalName = old.as_ref();
     let inline = |id: &cedar_policy_core::ast::Id| !SmolStr::new(id.as_ref()).is_heap_allocated();
