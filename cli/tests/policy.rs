@@ -412,6 +412,6 @@ fn a_cedar_policy_decides() {
             assert_eq!(decision["reason"], reason);
         }
     }
-    let named = json!([{ "name": "policy", "value": "readers" }]);
+    let named = json!([["policy", "readers"]]);
     assert_eq!(decisions[0]["decision"]["annotations"], named);
 }

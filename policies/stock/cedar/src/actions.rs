@@ -66,7 +66,7 @@ const ON_ACCOUNT: [&str; 10] = [
 ];
 
 /// Sekisho's own, on what is the account's.
-const OWN: [&str; 21] = [
+const OWN: [&str; 23] = [
     "sekisho:Approve",
     "sekisho:CreateAccessKey",
     "sekisho:CreatePrincipal",
@@ -79,6 +79,7 @@ const OWN: [&str; 21] = [
     "sekisho:Deny",
     "sekisho:GetGuardrail",
     "sekisho:GetPrincipalPolicy",
+    "sekisho:GetRootKeyStatus",
     "sekisho:ListAccessKeys",
     "sekisho:ListApprovals",
     "sekisho:ListPolicyModules",
@@ -87,6 +88,7 @@ const OWN: [&str; 21] = [
     "sekisho:PutGuardrail",
     "sekisho:PutPrincipalPolicy",
     "sekisho:RegisterPolicyModule",
+    "sekisho:RotateRootKey",
     "sekisho:UpdateAccessKey",
 ];
 
