@@ -286,7 +286,7 @@ pub(crate) async fn unseal(
         computing: Arc::default(),
         regions,
     };
-    tokio::task::spawn_blocking(move || soon.iter().for_each(Module::prepare));
+    tokio::task::spawn_blocking(move || soon.iter().for_each(Module::compile));
     Ok((authority, journal, service))
 }
 

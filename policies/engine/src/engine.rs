@@ -4,6 +4,7 @@ use crate::admission::{self, AdmissionError};
 use crate::contract::Functions;
 use crate::limits::Limits;
 use crate::sandbox::{Failure, Guard};
+use crate::stock;
 use crate::ticker::Ticker;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -116,7 +117,7 @@ impl Engine {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Code, AdmissionError> {
-        admission::inspect(bytes, &self.shared.limits.admission)?;
+        admission::inspect(bytes, &stock::admission(bytes, &self.shared.limits.admission))?;
         let component =
             Component::from_binary(&self.shared.wasmtime, bytes).map_err(not_compiled)?;
         let pre = self.shared.linker.instantiate_pre(&component).map_err(not_compiled)?;
@@ -219,9 +220,14 @@ impl Module {
         self.code().map_or("none", |code| code.functions.version.name())
     }
 
-    /// Compiles now what would be compiled at its first use. Takes as long; where it fails, that use
-    /// says so.
-    pub fn prepare(&self) {
+    /// Whether a call of it waits for no compiling.
+    pub fn is_compiled(&self) -> bool {
+        self.shared.code.get().is_some()
+    }
+
+    /// Compiles it where it is not compiled yet, which takes seconds for a large one: not for a thread
+    /// that others wait for. One that is not admitted says so at each call.
+    pub fn compile(&self) {
         let _ = self.code();
     }
 
