@@ -17,6 +17,7 @@ mod measurement;
 mod pem;
 mod policy;
 mod principal;
+mod root;
 mod service;
 mod shares;
 mod upgrade;
@@ -45,6 +46,7 @@ enum Command {
     Attest(attest::Command),
     Principal(principal::Arguments),
     Approvals(approvals::Arguments),
+    Root(root::Arguments),
     Init(shares::init::Arguments),
     Unseal(shares::unseal::Arguments),
     #[command(subcommand)]
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
         Command::Approvals(arguments) => block_on(approvals::run(arguments)),
+        Command::Root(arguments) => block_on(root::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -33,6 +33,7 @@ mod throttle;
 mod approvals;
 mod authorize;
 mod guardrail;
+mod root_rotation;
 mod service;
 mod upkeep;
 
@@ -43,6 +44,7 @@ mod operations;
 
 mod audit;
 
+mod keyring;
 mod secret;
 mod storage;
 
@@ -79,5 +81,5 @@ pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
 pub use unseal::{
     AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
-    ShareError, any_certificate,
+    RootKeyFile, ShareError, any_certificate,
 };

@@ -110,6 +110,15 @@ pub(crate) enum Event<'a> {
     },
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
+    // A new root key.
+    RootKeyRotates {
+        generation: u32,
+    },
+    RootKeyRotated {
+        generation: u32,
+    },
+    RootKeyNotRotated(&'a Failure),
+    RootRotationWaits(&'a JournalError),
     PolicyModuleRefused,
     NoCompiler(io::ErrorKind),
     DecisionTooLarge {
@@ -218,6 +227,14 @@ pub(crate) fn log(event: Event<'_>) {
         Event::UpkeepFailed => {
             warn!("a key is due, and nothing could be done; another attempt follows");
         }
+        Event::RootKeyRotates { generation } => {
+            warn!(generation, "a new root key: everything is sealed under it again, bit by bit");
+        }
+        Event::RootKeyRotated { generation } => {
+            warn!(generation, "nothing is left under the former root key, which is forgotten");
+        }
+        Event::RootKeyNotRotated(failure) => warn!(%failure, "the root key's rotation waits"),
+        Event::RootRotationWaits(error) => warn!(%error, "the root key's rotation waits"),
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
         }

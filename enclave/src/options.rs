@@ -252,6 +252,7 @@ impl Options {
             configuration,
             nsm,
             root_key: None,
+            root_key_file: None,
             egress: goes_out.then_some(self.egress),
             statements: self.upgrade_statements,
             credentials: Vec::new(),

@@ -79,6 +79,7 @@ macro_rules! for_each_operation {
                 Deny: Any,
                 GetGuardrail: Any,
                 GetPrincipalPolicy: Any,
+                GetRootKeyStatus: Any,
                 ListAccessKeys: Any,
                 ListApprovals: Any,
                 ListPolicyModules: Any,
@@ -87,6 +88,7 @@ macro_rules! for_each_operation {
                 PutGuardrail: Any,
                 PutPrincipalPolicy: Any,
                 RegisterPolicyModule: Any,
+                RotateRootKey: Any,
                 UpdateAccessKey: Any,
             }
         }

@@ -75,6 +75,7 @@ impl Ceremony {
             configuration,
             nsm: nsm(),
             root_key: None,
+            root_key_file: None,
             egress: None,
             statements: Vec::new(),
             credentials: vec![BootCredential {

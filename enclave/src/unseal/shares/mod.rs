@@ -16,7 +16,10 @@ mod slot;
 pub use provider::{InvalidShares, OperatorShares};
 pub(crate) use refused::Refused;
 pub use share::{OperatorShare, ShareError};
+pub(crate) use slot::{RewrapFailed, SharedKey};
 
+use super::slot::Slot;
+use super::{Keeper, Unsealed};
 use crate::hpke::{HpkeKey, HpkePair};
 use crate::log::{Event, log};
 use crate::secret::RootKey;
@@ -56,7 +59,9 @@ struct State {
     given: BTreeMap<u8, Bytes>,
     /// Whose shares have come, also when they are wiped.
     counted: BTreeSet<u8>,
-    root: Option<RootKey>,
+    /// What lies beside it, sealed under the root key.
+    beside: Option<Slot>,
+    root: Option<Unsealed>,
     /// The root key is there, or was.
     complete: bool,
 }
@@ -100,7 +105,7 @@ impl Ceremony {
     }
 
     /// The root key, once enough shares are there.
-    pub(crate) async fn root_key(&self) -> RootKey {
+    pub(crate) async fn root_key(&self) -> Unsealed {
         loop {
             let unsealed = self.unsealed.notified();
             if let Some(root) = self.state.lock().await.root.take() {
@@ -146,7 +151,7 @@ impl Ceremony {
             return Err(Refused::MadeBefore);
         }
         if state.slot.is_none() {
-            state.slot = Some(self.read(&made)?);
+            self.take_up(&mut state, &made)?;
             log(Event::SharesMade { shares, threshold: threshold.into() });
         }
         let mut answer = self.describe(&state);
@@ -194,9 +199,10 @@ impl Ceremony {
         }
         if !state.complete && state.given.len() >= usize::from(threshold) {
             let given = state.given.iter().map(|(index, share)| (*index, share));
-            match slot.unwrap(given) {
-                Ok(root) => {
-                    state.root = Some(root);
+            let unwrapped = slot.unwrap(given);
+            match unwrapped.and_then(|unwrapped| self.unseal(state.beside.take(), unwrapped)) {
+                Ok(unsealed) => {
+                    state.root = Some(unsealed);
                     state.complete = true;
                     state.given.clear();
                     self.unsealed.notify_one();
@@ -220,7 +226,7 @@ impl Ceremony {
         let mut state = self.state.lock().await;
         if state.slot.is_none() {
             match self.store.slot(SLOT).await? {
-                Some(held) => state.slot = Some(self.read(&held)?),
+                Some(held) => self.take_up(&mut state, &held)?,
                 None if !self.is_new().await? => return Err(Refused::SlotMissing),
                 None => {}
             }
@@ -228,8 +234,25 @@ impl Ceremony {
         Ok(state)
     }
 
-    fn read(&self, held: &[u8]) -> Result<ShareSlot, Refused> {
-        ShareSlot::decode(held, &self.provider, &self.holders, &self.account)
+    fn take_up(&self, state: &mut State, held: &[u8]) -> Result<(), Refused> {
+        let beside = Slot::decode(held);
+        let (provider, holders) = (&self.provider, &self.holders);
+        state.slot = Some(ShareSlot::decode(&beside.wrapped, provider, holders, &self.account)?);
+        state.beside = Some(beside);
+        Ok(())
+    }
+
+    fn unseal(
+        &self,
+        beside: Option<Slot>,
+        (root, shared): (RootKey, SharedKey),
+    ) -> Result<Unsealed, Refused> {
+        let keyring = beside.ok_or(Refused::Internal)?.keyring(&root);
+        Ok(Unsealed {
+            keyring: keyring.map_err(|_| Refused::SlotDamaged)?,
+            keeper: Keeper::of_shares(shared, SLOT, self.store.clone()),
+            reached: None,
+        })
     }
 
     async fn is_new(&self) -> Result<bool, Refused> {

@@ -139,14 +139,33 @@ impl ShareSlot {
     pub(super) fn unwrap<'a>(
         &self,
         shares: impl IntoIterator<Item = (u8, &'a Bytes)>,
-    ) -> Result<RootKey, Refused> {
+    ) -> Result<(RootKey, SharedKey), Refused> {
         let shared = Secret::from_bytes(&*shamir::combine(shares)?);
         let header = self.header.encode()?;
         // The shares are good, so what is beside them is not.
         let root = secret::open(&shared, LABEL_ROOT, &header, &self.wrapped)
             .map_err(|_| Refused::SlotDamaged)?;
         let root = root.as_slice().try_into().map_err(|_| Refused::SlotDamaged)?;
-        Ok(RootKey::from_bytes(root))
+        Ok((RootKey::from_bytes(root), SharedKey(shared)))
+    }
+}
+
+/// The key of which the operators have shares, for as long as the worker runs: whoever has it has had
+/// the root key.
+pub(crate) struct SharedKey(Secret);
+
+/// What is in the slot is not wrapped under this key, or not of its form.
+pub(crate) struct RewrapFailed;
+
+impl SharedKey {
+    /// A slot's content with another root key for the same holders and their shares.
+    pub(crate) fn rewrap(&self, held: &[u8], root: &RootKey) -> Result<Vec<u8>, RewrapFailed> {
+        let ShareSlot { header, wrapped } = codec::decode(held).map_err(|_| RewrapFailed)?;
+        let bound = header.encode().map_err(|_| RewrapFailed)?;
+        secret::open(&self.0, LABEL_ROOT, &bound, &wrapped).map_err(|_| RewrapFailed)?;
+        let wrapped = secret::seal(&self.0, LABEL_ROOT, &bound, root.expose());
+        let slot = ShareSlot { header, wrapped: wrapped.map_err(|_| RewrapFailed)? };
+        slot.encode().map_err(|_| RewrapFailed)
     }
 }
 
