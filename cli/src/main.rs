@@ -49,6 +49,7 @@ enum Command {
     Root(root::Arguments),
     Init(shares::init::Arguments),
     Unseal(shares::unseal::Arguments),
+    Rekey(shares::rekey::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         Command::Policy(command) => block_on(policy::run(command)),
         Command::Init(arguments) => block_on(shares::init::run(arguments)),
         Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
+        Command::Rekey(arguments) => block_on(shares::rekey::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
         Command::Approvals(arguments) => block_on(approvals::run(arguments)),
         Command::Root(arguments) => block_on(root::run(arguments)),

@@ -80,6 +80,6 @@ pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
 pub use unseal::{
-    AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
-    RootKeyFile, ShareError, any_certificate,
+    AwsKms, FormerHolders, InvalidKms, InvalidShares, KeyArn, MAX_HOLDERS, NextHolders,
+    OperatorShare, OperatorShares, Pauses, Peer, RootKeyFile, ShareError, any_certificate,
 };

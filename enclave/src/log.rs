@@ -52,6 +52,7 @@ pub(crate) enum Event<'a> {
         given: usize,
         threshold: usize,
     },
+    Rekeyed,
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -151,7 +152,10 @@ pub(crate) fn log(event: Event<'_>) {
              operators have given their shares (sekisho init, sekisho unseal)"
         ),
         Event::SharesMade { shares, threshold } => {
-            info!(shares, threshold, "shares of a new root key are made for their holders");
+            info!(shares, threshold, "shares are made for their holders");
+        }
+        Event::Rekeyed => {
+            warn!("the root key is wrapped for other holders: former shares are void")
         }
         Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {

@@ -29,7 +29,10 @@ pub use keeper::RootKeyFile;
 pub use peer::Peer;
 pub use provider::{AwsKms, InvalidKms, KeyArn};
 pub(crate) use shares::{Ceremony, Refused};
-pub use shares::{InvalidShares, OperatorShare, OperatorShares, ShareError};
+pub use shares::{
+    FormerHolders, InvalidShares, MAX_HOLDERS, NextHolders, OperatorShare, OperatorShares,
+    ShareError,
+};
 pub use tls::any_certificate;
 
 use crate::configuration::{BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration};

@@ -64,9 +64,19 @@ impl ShareSlot {
         keys: &[HpkeKey],
         account: &str,
     ) -> Result<Self, Refused> {
+        Self::make_for(provider, keys, account, &RootKey::generate()?)
+    }
+
+    /// This root key for these holders: the key that wraps it, and their shares, are new.
+    pub(super) fn make_for(
+        provider: &OperatorShares,
+        keys: &[HpkeKey],
+        account: &str,
+        root: &RootKey,
+    ) -> Result<Self, Refused> {
         let mut ceremony = CeremonyId::default();
-        let (mut shared, mut root) = (Zeroizing::new([0; LENGTH]), Zeroizing::new([0; LENGTH]));
-        for random in [ceremony.as_mut_slice(), shared.as_mut_slice(), root.as_mut_slice()] {
+        let mut shared = Zeroizing::new([0; LENGTH]);
+        for random in [ceremony.as_mut_slice(), shared.as_mut_slice()] {
             fill_random(random)?;
         }
         let shares = shamir::split(&shared, provider.threshold, keys.len())?;
@@ -85,7 +95,7 @@ impl ShareSlot {
             holders,
         };
         let shared = Secret::from_bytes(&shared);
-        let wrapped = secret::seal(&shared, LABEL_ROOT, &header.encode()?, root.as_slice())?;
+        let wrapped = secret::seal(&shared, LABEL_ROOT, &header.encode()?, root.expose())?;
         Ok(Self { header, wrapped })
     }
 
@@ -96,7 +106,7 @@ impl ShareSlot {
     /// Reads what the host has given, if it is for the holders that are measured.
     pub(super) fn decode(
         bytes: &[u8],
-        provider: &OperatorShares,
+        wanted: u8,
         keys: &[HpkeKey],
         account: &str,
     ) -> Result<Self, Refused> {
@@ -107,7 +117,7 @@ impl ShareSlot {
         }
         let holders = holders.iter().map(|holder| &holder.key);
         let same = holders.eq(keys.iter().map(|key| &key.identifier))
-            && *threshold == provider.threshold
+            && *threshold == wanted
             && whose == account;
         if same { Ok(slot) } else { Err(Refused::OtherHolders) }
     }
