@@ -325,13 +325,13 @@ impl Permit {
 
     /// Configures a new guardrail, and refuses one that would keep its author from putting another,
     /// unless `bypass` says that this is meant.
-    pub(crate) fn new_guardrail(
+    pub(crate) async fn new_guardrail(
         &self,
         service: &Service,
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         let request = self.to_change(service, Operation::PutGuardrail, "*".into(), None);
         let evaluation = policy.policy.evaluate(&request);
         if !bypass && matches!(evaluation.decision(), Decision::Deny(_)) {
@@ -345,7 +345,7 @@ impl Permit {
 
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
     /// lockout safety check) unless `bypass` says that this is meant.
-    pub(crate) fn new_policy(
+    pub(crate) async fn new_policy(
         &self,
         service: &Service,
         key: &Key,
@@ -353,7 +353,7 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         if !bypass {
             let arn = service.keys.place.key_arn(key.id);
             let key = policy_key(arn.clone(), key, aliases);
@@ -390,12 +390,13 @@ impl Permit {
     }
 }
 
-fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
+async fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
     if document.len() > MAX_POLICY {
         return Err(ApiError::LimitExceeded(format!(
             "The policy document is larger than {MAX_POLICY} bytes."
         )));
     }
     let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
+    service.keys.modules.ready_for(document).await?;
     service.keys.modules.configure(document).map_err(malformed)
 }

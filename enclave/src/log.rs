@@ -110,6 +110,7 @@ pub(crate) enum Event<'a> {
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
     PolicyModuleRefused,
+    PolicyModuleWaits,
     NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
@@ -216,6 +217,9 @@ pub(crate) fn log(event: Event<'_>) {
         }
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::PolicyModuleWaits => {
+            warn!("a registered policy module could not be read; it is read when it is needed");
         }
         Event::NoCompiler(error) => {
             warn!(

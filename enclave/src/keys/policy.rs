@@ -1,6 +1,7 @@
 //! Key policies: which component decides for a key, and with what configuration.
 
 use super::modules::{IAM, Modules};
+use super::store::StoreFault;
 use sekisho_policy_engine::{ConfigureError, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -76,6 +77,14 @@ impl Modules {
         })?;
         let policy = found.module.configure(configuration)?;
         Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
+    }
+
+    /// Waits until the component that `document` names is compiled, if it names one that is registered.
+    pub(crate) async fn ready_for(&self, document: &str) -> Result<(), StoreFault> {
+        match named_module(document) {
+            Ok(Some(named)) => self.ready(&named.module).await,
+            _ => Ok(()),
+        }
     }
 
     /// Reads an identity policy: an AWS policy document without principals.

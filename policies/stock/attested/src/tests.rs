@@ -144,7 +144,9 @@ fn any_operation_can_need_a_document() {
     ] {
         match (ask(&wide, &request(action, arn, attestation)).decision, refusal) {
             (Decision::Allow, None) => {}
-            (Decision::Deny(reason), Some(refusal)) => assert!(reason.contains(refusal), "{reason}"),
+            (Decision::Deny(reason), Some(refusal)) => {
+                assert!(reason.contains(refusal), "{reason}")
+            }
             (decision, _) => panic!("{action} by {arn}: {decision:?}"),
         }
     }
