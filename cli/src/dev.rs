@@ -5,7 +5,9 @@ mod announce;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_enclave::{KeyArn, OperatorShares, PolicyModuleSize, QuotaChange, Quotas};
+use sekisho_enclave::{
+    FormerHolders, KeyArn, OperatorShares, PolicyModuleSize, QuotaChange, Quotas,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
@@ -177,6 +179,19 @@ struct Unseal {
     #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
     unseal_threshold: Option<u8>,
 
+    /// Where the operators are to change (sekisho rekey): the public key (PEM) of one who holds a share
+    /// now; repeatable, in the order of before.
+    #[arg(
+        long = "unseal-former-holder",
+        value_name = "FILE",
+        requires_all = ["unseal_former_threshold", "unseal_holders"]
+    )]
+    unseal_former_holders: Vec<PathBuf>,
+
+    /// How many of those it takes.
+    #[arg(long, value_name = "NUMBER", requires = "unseal_former_holders")]
+    unseal_former_threshold: Option<u8>,
+
     /// The profile in that file.
     #[arg(long, value_name = "NAME", default_value = "default", requires = "unseal_kms")]
     unseal_profile: String,
@@ -185,9 +200,17 @@ struct Unseal {
 impl Unseal {
     fn operators(&self) -> Result<Option<OperatorShares>, Failure> {
         let Some(threshold) = self.unseal_threshold else { return Ok(None) };
-        let holders = self.unseal_holders.iter().map(|file| key_pair::public_key(file));
-        let holders = holders.collect::<Result<_, _>>().map_err(Failure::usage)?;
-        Ok(Some(OperatorShares { holders, threshold }))
+        let keys = |files: &[PathBuf]| {
+            let keys = files.iter().map(|file| key_pair::public_key(file));
+            keys.collect::<Result<_, _>>().map_err(Failure::usage)
+        };
+        let former = match self.unseal_former_threshold {
+            Some(threshold) => {
+                Some(FormerHolders { holders: keys(&self.unseal_former_holders)?, threshold })
+            }
+            None => None,
+        };
+        Ok(Some(OperatorShares { holders: keys(&self.unseal_holders)?, threshold, former }))
     }
 
     fn settings(self) -> Result<Option<KmsSettings>, Failure> {

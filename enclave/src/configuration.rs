@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(digests.len(), 8, "key, endpoint and roots are measured");
         let shares = |holders: &[u8], threshold| {
             let holders = holders.iter().map(|holder| vec![*holder]).collect();
-            of(UnsealProvider::OperatorShares(OperatorShares { holders, threshold }))
+            of(UnsealProvider::OperatorShares(OperatorShares { holders, threshold, former: None }))
         };
         let digests =
             [shares(&[1, 2], 2), shares(&[2, 1], 2), shares(&[1, 3], 2), shares(&[1, 2], 3)];

@@ -55,7 +55,7 @@ impl Guardrail {
         let Some((version, record)) = found else { return Ok(Standing::Nothing) };
         let stored: StoredPolicy = codec::decode(&record)?;
         modules.ready(&stored.digest).await?;
-        let standing = match modules.restore(stored) {
+        let standing = match modules.restore(stored).await {
             Ok(policy) => Standing::Policy(Arc::new(policy)),
             Err(_) => {
                 log(Event::PolicyModuleRefused);

@@ -34,6 +34,7 @@ mod throttle;
 mod approvals;
 mod authorize;
 mod guardrail;
+mod root_rotation;
 mod service;
 mod upkeep;
 
@@ -44,6 +45,7 @@ mod operations;
 
 mod audit;
 
+mod keyring;
 mod secret;
 mod storage;
 
@@ -80,6 +82,6 @@ pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
 pub use unseal::{
-    AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
-    ShareError, any_certificate,
+    AwsKms, FormerHolders, InvalidKms, InvalidShares, KeyArn, MAX_HOLDERS, NextHolders,
+    OperatorShare, OperatorShares, Pauses, Peer, RootKeyFile, ShareError, any_certificate,
 };

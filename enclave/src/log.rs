@@ -52,6 +52,7 @@ pub(crate) enum Event<'a> {
         given: usize,
         threshold: usize,
     },
+    Rekeyed,
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -109,6 +110,15 @@ pub(crate) enum Event<'a> {
     },
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
+    // A new root key.
+    RootKeyRotates {
+        generation: u32,
+    },
+    RootKeyRotated {
+        generation: u32,
+    },
+    RootKeyNotRotated(&'a Failure),
+    RootRotationWaits(&'a JournalError),
     PolicyModuleRefused,
     PolicyModuleWaits,
     NoCompiler(io::ErrorKind),
@@ -142,7 +152,10 @@ pub(crate) fn log(event: Event<'_>) {
              operators have given their shares (sekisho init, sekisho unseal)"
         ),
         Event::SharesMade { shares, threshold } => {
-            info!(shares, threshold, "shares of a new root key are made for their holders");
+            info!(shares, threshold, "shares are made for their holders");
+        }
+        Event::Rekeyed => {
+            warn!("the root key is wrapped for other holders: former shares are void")
         }
         Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {
@@ -215,6 +228,14 @@ pub(crate) fn log(event: Event<'_>) {
         Event::UpkeepFailed => {
             warn!("a key is due, and nothing could be done; another attempt follows");
         }
+        Event::RootKeyRotates { generation } => {
+            warn!(generation, "a new root key: everything is sealed under it again, bit by bit");
+        }
+        Event::RootKeyRotated { generation } => {
+            warn!(generation, "nothing is left under the former root key, which is forgotten");
+        }
+        Event::RootKeyNotRotated(failure) => warn!(%failure, "the root key's rotation waits"),
+        Event::RootRotationWaits(error) => warn!(%error, "the root key's rotation waits"),
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
         }

@@ -12,7 +12,7 @@ use crate::log::LogFormat;
 use crate::peers::{Measurement, Peers, SignedStatement};
 use crate::policy_module_size::PolicyModuleSize;
 use crate::quotas::{QuotaChange, Quotas};
-use crate::unseal::{AwsKms, KeyArn, OperatorShares, Peer};
+use crate::unseal::{AwsKms, FormerHolders, KeyArn, OperatorShares, Peer};
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
@@ -117,6 +117,18 @@ pub struct Options {
     /// How many of these operators unseal the worker together: 2 to all of them
     #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
     unseal_threshold: Option<u8>,
+    /// Where the holders are to change (sekisho rekey): the public key of one who holds a share now, in
+    /// the same form and order as at the starts before; repeatable
+    #[arg(
+        long = "unseal-former-holder",
+        value_name = "BASE64",
+        value_parser = auditor_key,
+        requires_all = ["unseal_former_threshold", "unseal_holders"]
+    )]
+    unseal_former_holders: Vec<AuditorKey>,
+    /// How many of those it takes
+    #[arg(long, value_name = "NUMBER", requires = "unseal_former_holders")]
+    unseal_former_threshold: Option<u8>,
     /// Where the host's egress listens
     #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
     egress: Address,
@@ -219,7 +231,11 @@ impl Options {
             }
             (None, Some(threshold), _) => {
                 let holders = self.unseal_holders.clone();
-                UnsealProvider::OperatorShares(OperatorShares { holders, threshold })
+                let former = self.unseal_former_threshold.map(|threshold| FormerHolders {
+                    holders: self.unseal_former_holders.clone(),
+                    threshold,
+                });
+                UnsealProvider::OperatorShares(OperatorShares { holders, threshold, former })
             }
             (None, None, Some((endpoint, service_ca_sha256))) => {
                 UnsealProvider::Peer(Peer { endpoint, service_ca_sha256 })
@@ -258,6 +274,7 @@ impl Options {
             configuration,
             nsm,
             root_key: None,
+            root_key_file: None,
             egress: goes_out.then_some(self.egress),
             statements: self.upgrade_statements,
             credentials: Vec::new(),
@@ -348,7 +365,8 @@ mod tests {
             ),
             (
                 text(&format!("unseal-threshold = 2\nunseal-holder = {AUDITOR}")),
-                "the threshold is 2 at the least and the number of holders at the most; it is 2 of 1",
+                "the threshold is 2 at the least, since with 1 each holder alone would have the root \
+                 key, and the number of holders at the most; it is 2 of 1",
             ),
             (
                 text("policy-module-size = 20MB"),

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let started = Instant::now();
     let admitted = module::try_admitting(&bytes).map(|(admitted, _)| admitted);
     let took = started.elapsed();
-    let option = module::option(bytes.len()).map(|size| size.to_string());
+    let option = module::option(&bytes).map(|size| size.to_string());
     let refused = admitted.as_ref().err().map(ToString::to_string);
     if arguments.json {
         let found = json!({

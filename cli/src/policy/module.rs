@@ -74,13 +74,20 @@ pub(super) fn admit_component(name: &str, component: &[u8]) -> Result<Module, Fa
 pub(super) fn try_admitting(
     component: &[u8],
 ) -> Result<(Module, Option<PolicyModuleSize>), NotAdmitted> {
-    let engine = Engine::new(Limits::with_components_of(component.len()))?;
-    Ok((engine.admit(component)?, option(component.len())))
+    let engine = Engine::new(Limits::with_components_of(size_to_allow(component)))?;
+    Ok((engine.admit(component)?, option(component)))
 }
 
-/// The value of --policy-module-size that lets in a component of `size` bytes; none where the default
-/// does, and where nothing does.
-pub(super) fn option(size: usize) -> Option<PolicyModuleSize> {
+/// Bytes that the service has to allow: a stock policy is admitted whatever its size.
+fn size_to_allow(component: &[u8]) -> usize {
+    let is_stock = stock::ALL.iter().any(|(_, bytes)| *bytes == component);
+    if is_stock { 0 } else { component.len() }
+}
+
+/// The value of --policy-module-size that lets a component in; none where the default does, and where
+/// nothing does.
+pub(super) fn option(component: &[u8]) -> Option<PolicyModuleSize> {
+    let size = size_to_allow(component);
     let mebibytes = u64::try_from(size.div_ceil(MEBIBYTE)).ok()?;
     let option = PolicyModuleSize::try_from(mebibytes.saturating_mul(MEBIBYTE as u64)).ok();
     option.filter(|_| size > DEFAULT_COMPONENT)

@@ -104,7 +104,7 @@ pub(crate) fn run() -> ExitCode {
 async fn serve(
     parameters: WorkerParameters,
     child: Child,
-    parent: ParentGone,
+    mut parent: ParentGone,
 ) -> Result<(), Ended> {
     let WorkerParameters {
         region,
@@ -168,6 +168,7 @@ async fn serve(
         },
         nsm: Arc::new(development.worker_nsm()),
         root_key: root_key.as_deref().map(RootKey::from_bytes),
+        root_key_file: root_key.as_ref().map(|_| parent.root_key_file()),
         egress,
         statements: Vec::new(),
         credentials,

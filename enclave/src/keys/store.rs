@@ -231,7 +231,7 @@ impl KeyStore {
             self.default_policy.clone()
         } else {
             self.modules.ready(&policy.digest).await?;
-            Arc::new(self.modules.restore(policy)?)
+            Arc::new(self.modules.restore(policy).await?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
         self.remember(held.clone(), version);

@@ -164,6 +164,7 @@ impl Scene {
             configuration,
             nsm,
             root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
+            root_key_file: None,
             egress: None,
             statements: Vec::new(),
             credentials: vec![BootCredential {
