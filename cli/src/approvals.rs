@@ -7,8 +7,9 @@ use crate::aws::{CallError, Client};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
-A key's policy can let an operation happen only when members of a group approve it. Whoever asks gets
-an error with a request's id, the members approve it, and the same operation again succeeds once.
+A key's policy can let an operation happen only when members of a group approve it. Whoever asks
+gets an error with a request's id, the members approve it, and the same operation again succeeds
+once.
 
 Examples:
   sekisho approvals list

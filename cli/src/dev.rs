@@ -5,7 +5,9 @@ mod announce;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_enclave::{KeyArn, OperatorShares, QuotaChange, Quotas};
+use sekisho_enclave::{
+    FormerHolders, KeyArn, OperatorShares, PolicyModuleSize, QuotaChange, Quotas,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
@@ -104,6 +106,11 @@ pub(crate) struct Arguments {
     #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
     quotas: Vec<QuotaChange>,
 
+    /// Admit policy components of up to this size, in place of 1920KiB: 20MiB for policies in Python.
+    /// Kept for later starts.
+    #[arg(long, value_name = "SIZE")]
+    policy_module_size: Option<PolicyModuleSize>,
+
     /// A further root certificate, PEM or DER, that callers' attestation documents may chain to, such
     /// as another service's development-root.pem; repeatable, and kept for later starts.
     #[arg(long = "caller-root", value_name = "FILE")]
@@ -172,6 +179,19 @@ struct Unseal {
     #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
     unseal_threshold: Option<u8>,
 
+    /// Where the operators are to change (sekisho rekey): the public key (PEM) of one who holds a share
+    /// now; repeatable, in the order of before.
+    #[arg(
+        long = "unseal-former-holder",
+        value_name = "FILE",
+        requires_all = ["unseal_former_threshold", "unseal_holders"]
+    )]
+    unseal_former_holders: Vec<PathBuf>,
+
+    /// How many of those it takes.
+    #[arg(long, value_name = "NUMBER", requires = "unseal_former_holders")]
+    unseal_former_threshold: Option<u8>,
+
     /// The profile in that file.
     #[arg(long, value_name = "NAME", default_value = "default", requires = "unseal_kms")]
     unseal_profile: String,
@@ -180,9 +200,17 @@ struct Unseal {
 impl Unseal {
     fn operators(&self) -> Result<Option<OperatorShares>, Failure> {
         let Some(threshold) = self.unseal_threshold else { return Ok(None) };
-        let holders = self.unseal_holders.iter().map(|file| key_pair::public_key(file));
-        let holders = holders.collect::<Result<_, _>>().map_err(Failure::usage)?;
-        Ok(Some(OperatorShares { holders, threshold }))
+        let keys = |files: &[PathBuf]| {
+            let keys = files.iter().map(|file| key_pair::public_key(file));
+            keys.collect::<Result<_, _>>().map_err(Failure::usage)
+        };
+        let former = match self.unseal_former_threshold {
+            Some(threshold) => {
+                Some(FormerHolders { holders: keys(&self.unseal_former_holders)?, threshold })
+            }
+            None => None,
+        };
+        Ok(Some(OperatorShares { holders: keys(&self.unseal_holders)?, threshold, former }))
     }
 
     fn settings(self) -> Result<Option<KmsSettings>, Failure> {
@@ -236,6 +264,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             .transpose()
             .map_err(Failure::usage)?,
         operators: arguments.unseal.operators()?,
+        policy_module_size: arguments.policy_module_size,
         unseal: arguments.unseal.settings()?,
     };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;

@@ -17,6 +17,7 @@ mod measurement;
 mod pem;
 mod policy;
 mod principal;
+mod root;
 mod service;
 mod shares;
 mod upgrade;
@@ -45,8 +46,10 @@ enum Command {
     Attest(attest::Command),
     Principal(principal::Arguments),
     Approvals(approvals::Arguments),
+    Root(root::Arguments),
     Init(shares::init::Arguments),
     Unseal(shares::unseal::Arguments),
+    Rekey(shares::rekey::Arguments),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
@@ -78,8 +81,10 @@ fn main() -> ExitCode {
         Command::Policy(command) => block_on(policy::run(command)),
         Command::Init(arguments) => block_on(shares::init::run(arguments)),
         Command::Unseal(arguments) => block_on(shares::unseal::run(arguments)),
+        Command::Rekey(arguments) => block_on(shares::rekey::run(arguments)),
         Command::Principal(arguments) => block_on(principal::run(arguments)),
         Command::Approvals(arguments) => block_on(approvals::run(arguments)),
+        Command::Root(arguments) => block_on(root::run(arguments)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -137,8 +137,9 @@ async fn fill(folder: &Path, keys: usize) {
 async fn journal(folder: &Path) {
     let before = status("VmRSS:");
     let started = Instant::now();
-    let storage =
-        Storage::open(StoreClient::dial(store(folder)), &root(), u64::MAX, 4096).await.unwrap();
+    let storage = Storage::open(StoreClient::dial(store(folder)), &root(), u64::MAX, 4096, None)
+        .await
+        .unwrap();
     let opened = started.elapsed();
     println!("{} {}", opened.as_secs_f64() * 1000.0, status("VmRSS:") - before);
     drop(storage);

@@ -29,6 +29,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Approvals, Decision, Request};
 use serde_json::Value;
+use std::mem::replace;
+use std::net::IpAddr;
 use std::sync::Arc;
 use weigh::{Leave, No, Policies, weigh};
 
@@ -42,6 +44,7 @@ pub(crate) struct Permit {
     caller: Arc<Caller>,
     keys: Keys,
     papers: Option<Papers>,
+    source: Option<IpAddr>,
     /// Milliseconds since 1970.
     time: u64,
 }
@@ -95,6 +98,8 @@ pub(crate) struct Case<'a> {
     pub(crate) policies: Own,
     pub(crate) keys: Keys,
     pub(crate) papers: Option<Papers>,
+    /// Where the request comes from, as the host says it.
+    pub(crate) source: Option<IpAddr>,
     /// Milliseconds since 1970.
     pub(crate) time: u64,
 }
@@ -151,6 +156,7 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     // Where nothing is asked, nothing allows it.
     let mut decided = Err(Refused::unasked(&case, "no policy was asked"));
     let mut needed = Vec::new();
+    let mut earlier = Vec::new();
     for question in questions(service, &case) {
         let grants = question.grants(&case);
         let request = request(service, &case, &question, &grants);
@@ -158,7 +164,10 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         match weigh(&policies, &grants, &request) {
             Ok(leave) => {
                 needed.extend(leave.needed().iter().cloned());
-                decided = Ok(leave);
+                if let Ok((resource, leave)) = replace(&mut decided, Ok((question.resource, leave)))
+                {
+                    earlier.extend(as_annotations(&resource, leave.audited()));
+                }
             }
             Err(No { decision, reason }) => {
                 let Question { action, resource, .. } = question;
@@ -167,14 +176,35 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
         }
     }
     match decided {
-        Ok(leave) => {
-            let decision = leave.audited();
-            let Case { caller, keys, papers, time, operation, .. } = case;
-            let permit = Permit { leave, operation, caller: caller.clone(), keys, papers, time };
+        Ok((_, leave)) => {
+            let mut decision = leave.audited();
+            decision.annotations.extend(earlier);
+            let Case { caller, keys, papers, source, time, operation, .. } = case;
+            let caller = caller.clone();
+            let permit = Permit { leave, operation, caller, keys, papers, source, time };
             Decided { permit: Ok(Provisional { permit, needed }), decision, reason: None }
         }
         Err(refused) => case.refused(refused),
     }
+}
+
+/// Has what is to be asked compiled, beside the thread that answers requests: a stock policy that most
+/// services never name is compiled when it is first used.
+pub(crate) async fn compile(case: &Case<'_>) {
+    let guardrail = case.guardrail.policy();
+    let keys = [&case.keys.first, &case.keys.second].into_iter().flatten();
+    for policy in guardrail.into_iter().chain(keys.map(|held| held.policy.as_ref())) {
+        policy.compile().await;
+    }
+}
+
+/// One of several decisions on a request, beside the one that has the record's own members.
+fn as_annotations(
+    resource: &str,
+    decision: AuditedDecision,
+) -> impl Iterator<Item = (String, String)> {
+    let decided = (["policy for ", resource].concat(), decision.module);
+    [decided].into_iter().chain(decision.annotations)
 }
 
 /// Whether this is how the account's root gets rid of a guardrail that cannot be read.
@@ -325,13 +355,13 @@ impl Permit {
 
     /// Configures a new guardrail, and refuses one that would keep its author from putting another,
     /// unless `bypass` says that this is meant.
-    pub(crate) fn new_guardrail(
+    pub(crate) async fn new_guardrail(
         &self,
         service: &Service,
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         let request = self.to_change(service, Operation::PutGuardrail, "*".into(), None);
         let evaluation = policy.policy.evaluate(&request);
         if !bypass && matches!(evaluation.decision(), Decision::Deny(_)) {
@@ -345,7 +375,7 @@ impl Permit {
 
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
     /// lockout safety check) unless `bypass` says that this is meant.
-    pub(crate) fn new_policy(
+    pub(crate) async fn new_policy(
         &self,
         service: &Service,
         key: &Key,
@@ -353,7 +383,7 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         if !bypass {
             let arn = service.keys.place.key_arn(key.id);
             let key = policy_key(arn.clone(), key, aliases);
@@ -385,17 +415,18 @@ impl Permit {
             attestation: self.papers.as_ref().map(|papers| papers.attestation().to_policy()),
             grants: Vec::new(),
             time: self.time,
-            source_ip: None,
+            source_ip: self.source.map(|source| source.to_string()),
         }
     }
 }
 
-fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
+async fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
     if document.len() > MAX_POLICY {
         return Err(ApiError::LimitExceeded(format!(
             "The policy document is larger than {MAX_POLICY} bytes."
         )));
     }
     let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
-    service.keys.modules.configure(document).map_err(malformed)
+    service.keys.modules.ready_for(document).await?;
+    service.keys.modules.configure_aside(document).await.map_err(malformed)
 }

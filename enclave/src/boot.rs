@@ -9,6 +9,7 @@ use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
 use crate::credentials::{BootCredential, Credentials};
 use crate::guardrail::Guardrail;
+use crate::keyring::HeldKeyring;
 use crate::keys::arn::Place;
 use crate::keys::modules::Modules;
 use crate::keys::policy::{PolicyRefused, account_document, default_document};
@@ -17,23 +18,25 @@ use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::peers::{Giver, InvalidPeers, SignedStatement};
 use crate::pipeline::milliseconds;
+use crate::policy_module_size::PolicyModuleSize;
 use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::policies::PrincipalPolicies;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
+use crate::root_rotation::{RootRotation, Work};
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError, Opening};
 use crate::storage::tenure::Tenure;
 use crate::tls::{ServiceAuthority, TlsError};
-use crate::unseal::{Ceremony, Unsealed, Unsealer, say_registers};
+use crate::unseal::{Ceremony, Keeper, RootKeyFile, Unsealed, Unsealer, say_registers};
 use crate::upkeep;
 use front::Front;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
-use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
+use sekisho_policy_engine::{AdmissionError, DEFAULT_COMPONENT, Engine, EngineError, Limits};
 use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
@@ -51,6 +54,8 @@ pub struct Boot {
     pub nsm: Arc<dyn Nsm>,
     /// The root key, for a development file's and no other unseal provider.
     pub root_key: Option<RootKey>,
+    /// Its file, where another root key can be put into its place.
+    pub root_key_file: Option<Arc<dyn RootKeyFile>>,
     /// Where the host's egress listens, for a KMS that unwraps the root key.
     pub egress: Option<Address>,
     /// What operators have signed, so that a peer's measurement or this worker's counts. Not
@@ -84,6 +89,7 @@ pub async fn run(
         configuration,
         nsm,
         root_key,
+        root_key_file,
         egress,
         statements,
         credentials,
@@ -92,7 +98,12 @@ pub async fn run(
         bounds,
         compiler,
     } = boot;
-    let compiler = compiler.map(Arc::new);
+    let largest = configuration.policy_module_size;
+    let admitting = |compiler: CompileHelper| match largest {
+        Some(largest) => compiler.admitting(largest.bytes()),
+        None => compiler,
+    };
+    let compiler = compiler.map(admitting).map(Arc::new);
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
@@ -137,11 +148,16 @@ pub async fn run(
             log(Event::WaitingForShares);
             say_registers(nsm.as_ref())?;
             ready();
-            let root = async { Unsealed { root: ceremony.root_key().await, reached: None } };
+            let root = ceremony.root_key();
             front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
-            let (authority, journal, service) = opening(Unsealed { root, reached: None }).await?;
+            let keyring = Keeper::keyring_of_file(&store, &root)
+                .await
+                .map_err(|failure| BootError::RootKeyFile(failure.to_string()))?;
+            let keeper = Keeper::of_file(root_key_file, store.clone());
+            let unsealed = Unsealed { keyring, keeper, reached: None };
+            let (authority, journal, service) = opening(unsealed).await?;
             let front = front.open(authority, journal, service, now)?;
             let listener = accept_on(&listen).await?;
             log(Event::Serving);
@@ -175,9 +191,13 @@ pub(crate) async fn unseal(
     compiler: Option<Arc<CompileHelper>>,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
-    let subkeys = Subkeys::derive(&unsealed.root);
-    let engine = Engine::new(Limits::default())?;
-    let modules = Modules::stock(&engine)?.with_compiler(compiler);
+    let Unsealed { keyring, keeper, reached } = unsealed;
+    let subkeys = keyring.subkeys().map_err(|error| BootError::Keyring(error.to_string()))?;
+    let keyring = HeldKeyring::new(keyring);
+    let largest =
+        configuration.policy_module_size.map_or(DEFAULT_COMPONENT, PolicyModuleSize::bytes);
+    let engine = Engine::new(Limits::with_components_of(largest))?;
+    let modules = Modules::stock(&engine)?.with_compiler(compiler, largest);
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
@@ -193,7 +213,7 @@ pub(crate) async fn unseal(
         Some(_) => Tenure::among_peers(),
         None => Tenure::without_peers(),
     };
-    let opening = Opening { cadence: snapshots, tenure: tenure.clone(), holds: unsealed.reached };
+    let opening = Opening { cadence: snapshots, tenure: tenure.clone(), holds: reached };
     let (journal, audit) = open_storage(store, subkeys.journal, sealer, opening).await?;
     let journal = Arc::new(journal);
     if tenure.has_peers() {
@@ -205,6 +225,8 @@ pub(crate) async fn unseal(
     let administrator = configuration.administrator_key.as_deref();
     let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     take_over(&journal, &audit).await?;
+    let removed = modules.remove_orphans(&journal).await;
+    removed.map_err(|fault| BootError::Modules(fault.to_string()))?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -214,26 +236,48 @@ pub(crate) async fn unseal(
     let keys = Arc::new(keys);
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
+    let registered = keys.modules.clone();
+    tokio::spawn(async move { registered.compile_all().await });
     tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let meter =
         |region: &String| (region.clone(), Meter::new(&configuration.quotas, milliseconds(now)));
-    let giver = Giver::new(configuration, unsealed.root, audit.clone(), milliseconds(now))?;
+    let kept = (keyring.clone(), keeper.slot());
+    let giver = Giver::new(configuration, kept, audit.clone(), milliseconds(now))?;
+    let credentials = Arc::new(Credentials::new(
+        place,
+        regions.clone(),
+        credentials,
+        PrincipalStore::new(journal.clone()),
+        Sessions::new(subkeys.sessions),
+    ));
+    let import_tokens = Arc::new(ImportTokens::new(subkeys.import_tokens));
+    let renew = {
+        let (credentials, import_tokens) = (credentials.clone(), import_tokens.clone());
+        move |subkeys: Subkeys| {
+            credentials.sessions.replace(subkeys.sessions);
+            import_tokens.replace(subkeys.import_tokens);
+        }
+    };
+    let root_rotation = Arc::new(RootRotation {
+        journal: journal.clone(),
+        keyring,
+        keeper,
+        renew: Box::new(renew),
+        audit: audit.clone(),
+        work: Work::default(),
+    });
+    tokio::spawn(root_rotation.clone().run());
     let service = Service {
         giver: giver.map(Arc::new),
+        root_rotation,
         tenure,
         started: milliseconds(now),
-        credentials: Arc::new(Credentials::new(
-            place,
-            regions.clone(),
-            credentials,
-            PrincipalStore::new(journal.clone()),
-            Sessions::new(subkeys.sessions),
-        )),
+        credentials,
         first_key: Arc::new(first_key),
         quotas: Arc::new(regions.iter().map(meter).collect()),
         recipients: Arc::new(RecipientVerifier::new(anchors)),
         keys,
-        import_tokens: Arc::new(ImportTokens::new(subkeys.import_tokens)),
+        import_tokens,
         account_policy: Arc::new(account_policy),
         guardrail: Arc::new(Guardrail::new(journal.clone())),
         principal_policies: Arc::new(PrincipalPolicies::new(journal.clone())),
@@ -328,6 +372,12 @@ pub enum BootError {
     /// No first access key.
     #[error(transparent)]
     FirstKey(#[from] FirstKeyError),
+    /// The keyring beside a root key from a file.
+    #[error("the root key: {0}")]
+    RootKeyFile(String),
+    /// The root keys that came.
+    #[error("the root keys: {0}")]
+    Keyring(String),
     /// No TLS identity.
     #[error(transparent)]
     Tls(#[from] TlsError),

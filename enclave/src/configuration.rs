@@ -2,6 +2,7 @@
 
 use crate::hpke::{HpkeKey, UnusableKey};
 use crate::peers::{InvalidPeers, Peers};
+use crate::policy_module_size::PolicyModuleSize;
 use crate::quotas::{InvalidQuota, Quotas};
 use crate::unseal::{AwsKms, InvalidKms, InvalidShares, OperatorShares, Peer};
 use sekisho_nsm::{Nsm, NsmError};
@@ -84,6 +85,9 @@ pub struct BootConfiguration {
     /// Which workers may have the root key from one another; without it none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Peers>,
+    /// Bytes of the largest policy component, where more than the default is admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_module_size: Option<PolicyModuleSize>,
 }
 
 /// A configuration that no worker starts with.
@@ -279,6 +283,7 @@ mod tests {
             names: vec!["kms.example".into()],
             quotas: Quotas::none(),
             peers: None,
+            policy_module_size: None,
         }
     }
 
@@ -308,7 +313,7 @@ mod tests {
         assert_eq!(digests.len(), 8, "key, endpoint and roots are measured");
         let shares = |holders: &[u8], threshold| {
             let holders = holders.iter().map(|holder| vec![*holder]).collect();
-            of(UnsealProvider::OperatorShares(OperatorShares { holders, threshold }))
+            of(UnsealProvider::OperatorShares(OperatorShares { holders, threshold, former: None }))
         };
         let digests =
             [shares(&[1, 2], 2), shares(&[2, 1], 2), shares(&[1, 3], 2), shares(&[1, 2], 3)];

@@ -20,10 +20,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use sekisho_wire::source::{Sourced, take_header};
 use sekisho_wire::{Listener, Stream};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -70,6 +73,8 @@ pub(crate) struct Worker {
 /// What the requests of one connection share.
 struct Connection {
     leaf: Arc<Leaf>,
+    /// Where it comes from, as the host says it.
+    source: Option<IpAddr>,
     attestations: Allowance,
     /// What a joining worker was told here; the next one takes its place.
     challenge: Mutex<Option<Challenge>>,
@@ -121,10 +126,16 @@ impl Draining {
     }
 }
 
-async fn shake_hands(stream: Stream, leaf: &Leaf, time: Duration) -> Option<TlsStream<Stream>> {
+type Secured = (TlsStream<Sourced<Stream>>, Option<IpAddr>);
+
+async fn shake_hands(stream: Stream, leaf: &Leaf, time: Duration) -> Option<Secured> {
     let tls = TlsAcceptor::from(leaf.config.clone());
-    match timeout(time, tls.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
+    let accept = async {
+        let (stream, source) = take_header(stream).await?;
+        Ok::<_, io::Error>((tls.accept(stream).await?, source))
+    };
+    match timeout(time, accept).await {
+        Ok(Ok(secured)) => return Some(secured),
         Ok(Err(error)) => log(Event::HandshakeFailed { kind: handshake_kind(&error) }),
         Err(_) => log(Event::HandshakeLate),
     }
@@ -139,10 +150,13 @@ async fn serve_connection(
 ) {
     // Each stage in a box of its own, so that a connection holds the present one alone.
     let time = worker.bounds.handshake_time;
-    let Some(stream) = Box::pin(shake_hands(stream, &leaf, time)).await else { return };
+    let Some((stream, source)) = Box::pin(shake_hands(stream, &leaf, time)).await else {
+        return;
+    };
     let (builder, header_time) = (bounded(&worker.bounds), worker.bounds.header_time);
     let attestations = Allowance::new(milliseconds(OffsetDateTime::now_utc()));
-    let connection = Arc::new(Connection { leaf, attestations, challenge: Mutex::default() });
+    let connection =
+        Arc::new(Connection { leaf, source, attestations, challenge: Mutex::default() });
     let asked = Arc::new(AtomicBool::new(false));
     let asks = asked.clone();
     let service = service_fn(move |request| {
@@ -207,7 +221,7 @@ async fn route(
 ) -> Response<Full<Bytes>> {
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => {
-            let answer = kms(worker, request).await;
+            let answer = kms(worker, connection.source, request).await;
             let mut response = respond(answer.status, AMZ_JSON, &answer.body);
             if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
                 response.headers_mut().insert("x-amzn-requestid", id);
@@ -312,7 +326,7 @@ async fn challenge(
     }
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let nonce = asked.pointer("/nonce").and_then(Value::as_str).unwrap_or_default();
-    let Connection { leaf, attestations, challenge } = connection;
+    let Connection { leaf, attestations, challenge, .. } = connection;
     let (query, now) = (format!("nonce={nonce}"), OffsetDateTime::now_utc());
     let document = worker.attester.document_for(leaf, attestations, &query, now).await?;
     let made = Challenge::new(document, Instant::now())?;
@@ -349,7 +363,7 @@ fn giver(worker: &Worker) -> Result<Result<&Arc<Giver>, Response<Full<Bytes>>>, 
     Ok(service.giver.as_ref().ok_or_else(nobody))
 }
 
-async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
+async fn kms(worker: &Worker, source: Option<IpAddr>, request: Request<Incoming>) -> ApiResponse {
     let refuse = |error| ApiResponse::refusal(new_request_id(), &error);
     // Also where there is no service: an answer that overtakes the request's body makes clients of
     // HTTP/2 lose it.
@@ -358,7 +372,7 @@ async fn kms(worker: &Worker, request: Request<Incoming>) -> ApiResponse {
         return refuse(ApiError::Sealed);
     };
     match request {
-        Ok(request) => pipeline::answer(service, request, OffsetDateTime::now_utc()).await,
+        Ok(request) => pipeline::answer(service, request, source, OffsetDateTime::now_utc()).await,
         Err(error) => refuse(error),
     }
 }

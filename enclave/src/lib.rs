@@ -13,6 +13,7 @@ mod configuration;
 pub mod image;
 mod options;
 mod peers;
+mod policy_module_size;
 mod tls;
 mod unseal;
 
@@ -33,6 +34,7 @@ mod throttle;
 mod approvals;
 mod authorize;
 mod guardrail;
+mod root_rotation;
 mod service;
 mod upkeep;
 
@@ -43,6 +45,7 @@ mod operations;
 
 mod audit;
 
+mod keyring;
 mod secret;
 mod storage;
 
@@ -71,6 +74,7 @@ pub use peers::{
     InvalidMeasurement, InvalidPeers, InvalidStatement, Measurement, OperatorSignature, Peers,
     SignedStatement, UpgradeStatement,
 };
+pub use policy_module_size::{InvalidModuleSize, PolicyModuleSize};
 pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};
@@ -78,6 +82,6 @@ pub use signature::sign::AccessKey;
 pub use storage::journal::{Cadence, JournalError};
 pub use tls::TlsError;
 pub use unseal::{
-    AwsKms, InvalidKms, InvalidShares, KeyArn, OperatorShare, OperatorShares, Pauses, Peer,
-    ShareError, any_certificate,
+    AwsKms, FormerHolders, InvalidKms, InvalidShares, KeyArn, MAX_HOLDERS, NextHolders,
+    OperatorShare, OperatorShares, Pauses, Peer, RootKeyFile, ShareError, any_certificate,
 };

@@ -15,7 +15,7 @@ pub use subscriber::{LogFormat, start_log};
 
 use crate::audit::AuditError;
 use crate::cage::Gap;
-use crate::image::ClockError;
+use crate::image::{ClockError, Memory};
 use crate::storage::journal::JournalError;
 use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
@@ -52,6 +52,7 @@ pub(crate) enum Event<'a> {
         given: usize,
         threshold: usize,
     },
+    Rekeyed,
     UnsealFailed(&'a Failure),
     RootKeyWrapped,
     Unsealed,
@@ -74,6 +75,7 @@ pub(crate) enum Event<'a> {
         milliseconds: i64,
     },
     ClockNotSet(&'a ClockError),
+    Memory(Memory),
 
     // Connections.
     AcceptFailed(io::ErrorKind),
@@ -109,7 +111,17 @@ pub(crate) enum Event<'a> {
     },
     SnapshotFailed(&'a JournalError),
     UpkeepFailed,
+    // A new root key.
+    RootKeyRotates {
+        generation: u32,
+    },
+    RootKeyRotated {
+        generation: u32,
+    },
+    RootKeyNotRotated(&'a Failure),
+    RootRotationWaits(&'a JournalError),
     PolicyModuleRefused,
+    PolicyModuleWaits,
     NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
@@ -141,7 +153,10 @@ pub(crate) fn log(event: Event<'_>) {
              operators have given their shares (sekisho init, sekisho unseal)"
         ),
         Event::SharesMade { shares, threshold } => {
-            info!(shares, threshold, "shares of a new root key are made for their holders");
+            info!(shares, threshold, "shares are made for their holders");
+        }
+        Event::Rekeyed => {
+            warn!("the root key is wrapped for other holders: former shares are void")
         }
         Event::ShareGiven { given, threshold } => info!(given, threshold, "a share was given"),
         Event::Register { register, value } => {
@@ -183,6 +198,9 @@ pub(crate) fn log(event: Event<'_>) {
             warn!(milliseconds, "the clock was behind the NSM's time, and is set");
         }
         Event::ClockNotSet(error) => error!(%error, "the clock cannot be set by the NSM's time"),
+        Event::Memory(Memory { peak, available, total }) => {
+            info!(peak, available, total, "memory in KiB: the worker's peak, and the machine's");
+        }
 
         Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),
@@ -214,8 +232,19 @@ pub(crate) fn log(event: Event<'_>) {
         Event::UpkeepFailed => {
             warn!("a key is due, and nothing could be done; another attempt follows");
         }
+        Event::RootKeyRotates { generation } => {
+            warn!(generation, "a new root key: everything is sealed under it again, bit by bit");
+        }
+        Event::RootKeyRotated { generation } => {
+            warn!(generation, "nothing is left under the former root key, which is forgotten");
+        }
+        Event::RootKeyNotRotated(failure) => warn!(%failure, "the root key's rotation waits"),
+        Event::RootRotationWaits(error) => warn!(%error, "the root key's rotation waits"),
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::PolicyModuleWaits => {
+            warn!("a registered policy module could not be read; it is read when it is needed");
         }
         Event::NoCompiler(error) => {
             warn!(

@@ -10,8 +10,9 @@ use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, UnsealProvider};
 use crate::log::LogFormat;
 use crate::peers::{Measurement, Peers, SignedStatement};
+use crate::policy_module_size::PolicyModuleSize;
 use crate::quotas::{QuotaChange, Quotas};
-use crate::unseal::{AwsKms, KeyArn, OperatorShares, Peer};
+use crate::unseal::{AwsKms, FormerHolders, KeyArn, OperatorShares, Peer};
 use base64::Engine as _;
 use clap::{Parser, ValueEnum};
 use sekisho_attestation::TrustAnchors;
@@ -116,6 +117,18 @@ pub struct Options {
     /// How many of these operators unseal the worker together: 2 to all of them
     #[arg(long, value_name = "NUMBER", requires = "unseal_holders")]
     unseal_threshold: Option<u8>,
+    /// Where the holders are to change (sekisho rekey): the public key of one who holds a share now, in
+    /// the same form and order as at the starts before; repeatable
+    #[arg(
+        long = "unseal-former-holder",
+        value_name = "BASE64",
+        value_parser = auditor_key,
+        requires_all = ["unseal_former_threshold", "unseal_holders"]
+    )]
+    unseal_former_holders: Vec<AuditorKey>,
+    /// How many of those it takes
+    #[arg(long, value_name = "NUMBER", requires = "unseal_former_holders")]
+    unseal_former_threshold: Option<u8>,
     /// Where the host's egress listens
     #[arg(long, value_name = "ADDRESS", default_value = "vsock:3:5001")]
     egress: Address,
@@ -137,6 +150,10 @@ pub struct Options {
     /// repeatable
     #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
     changed_quotas: Vec<QuotaChange>,
+    /// Admit policy components of up to this size, as 20MiB, in place of 1920KiB: what holds a whole
+    /// interpreter, such as a policy in Python. Trying one takes up to 128 MiB and 32 bytes a byte
+    #[arg(long, value_name = "SIZE")]
+    policy_module_size: Option<PolicyModuleSize>,
     /// How log lines look; RUST_LOG chooses which there are
     #[arg(long, value_enum, default_value_t = Format::Text)]
     log_format: Format,
@@ -214,7 +231,11 @@ impl Options {
             }
             (None, Some(threshold), _) => {
                 let holders = self.unseal_holders.clone();
-                UnsealProvider::OperatorShares(OperatorShares { holders, threshold })
+                let former = self.unseal_former_threshold.map(|threshold| FormerHolders {
+                    holders: self.unseal_former_holders.clone(),
+                    threshold,
+                });
+                UnsealProvider::OperatorShares(OperatorShares { holders, threshold, former })
             }
             (None, None, Some((endpoint, service_ca_sha256))) => {
                 UnsealProvider::Peer(Peer { endpoint, service_ca_sha256 })
@@ -240,6 +261,7 @@ impl Options {
             names: self.names.clone(),
             quotas: quotas.with(self.changed_quotas.clone()),
             peers,
+            policy_module_size: self.policy_module_size,
         }
     }
 
@@ -252,6 +274,7 @@ impl Options {
             configuration,
             nsm,
             root_key: None,
+            root_key_file: None,
             egress: goes_out.then_some(self.egress),
             statements: self.upgrade_statements,
             credentials: Vec::new(),
@@ -310,7 +333,12 @@ mod tests {
         assert_eq!(given, started, "the same options are the same configuration, however given");
 
         assert_eq!(given, read(&text("# the same\nstore = vsock:2:5000")).unwrap());
-        for more in ["region = us-east-1", "name = kms.example", "quota = CreateKey=1"] {
+        for more in [
+            "region = us-east-1",
+            "name = kms.example",
+            "quota = CreateKey=1",
+            "policy-module-size = 20MiB",
+        ] {
             assert_ne!(given, read(&text(more)).unwrap(), "{more}");
         }
     }
@@ -337,7 +365,12 @@ mod tests {
             ),
             (
                 text(&format!("unseal-threshold = 2\nunseal-holder = {AUDITOR}")),
-                "the threshold is 2 at the least and the number of holders at the most; it is 2 of 1",
+                "the threshold is 2 at the least, since with 1 each holder alone would have the root \
+                 key, and the number of holders at the most; it is 2 of 1",
+            ),
+            (
+                text("policy-module-size = 20MB"),
+                "invalid value '20MB' for '--policy-module-size <SIZE>': a size of policy components",
             ),
             (text("unseal-kms-key = x"), "invalid value 'x' for '--unseal-kms-key <ARN>'"),
         ] {

@@ -20,16 +20,18 @@ use crate::service::Service;
 use crate::signature::SignedRequest;
 use sekisho_attestation::Timestamp;
 use serde_json::Value;
+use std::net::IpAddr;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// Characters of a refusal that stand in the audit log.
 const MAX_REASON: usize = 2048;
 
-/// Answers one signed request of the AWS KMS API.
+/// Answers one signed request of the AWS KMS API, from `source` as the host says it.
 pub(crate) async fn answer(
     service: &Service,
     request: SignedRequest,
+    source: Option<IpAddr>,
     now: OffsetDateTime,
 ) -> Response {
     let request_id = new_request_id();
@@ -43,7 +45,7 @@ pub(crate) async fn answer(
         return Response::refusal(request_id, &ApiError::Internal);
     };
     let mut used = Vec::new();
-    let outcome = run(&service, &authenticated, request_id.clone(), now, &mut used).await;
+    let outcome = run(&service, &authenticated, source, request_id.clone(), now, &mut used).await;
     let usage = (!used.is_empty()).then(|| LastUsage {
         operation: outcome.entry.operation.clone(),
         time: outcome.entry.time,
@@ -69,6 +71,7 @@ fn audited_reason(error: &ApiError) -> String {
 async fn run(
     service: &Service,
     authenticated: &Authenticated,
+    source: Option<IpAddr>,
     request_id: String,
     now: OffsetDateTime,
     used: &mut Vec<KeyId>,
@@ -82,7 +85,7 @@ async fn run(
         session: authenticated.caller().session().map(str::to_owned),
         ..AuditEntry::default()
     };
-    let result = decide_and_perform(service, authenticated, &mut entry, used).await;
+    let result = decide_and_perform(service, authenticated, source, &mut entry, used).await;
     if let Err(error) = &result {
         entry.error = Some(error.code().into());
         if entry.reason.is_none() {
@@ -95,6 +98,7 @@ async fn run(
 async fn decide_and_perform(
     service: &Service,
     authenticated: &Authenticated,
+    source: Option<IpAddr>,
     entry: &mut AuditEntry,
     used: &mut Vec<KeyId>,
 ) -> Result<Value, ApiError> {
@@ -102,7 +106,7 @@ async fn decide_and_perform(
     let action = Action::parse(operation, authenticated.body())?;
     let facts = action.facts();
     let document = authenticated.document()?;
-    let permit = permit(service, authenticated, &facts, document, entry).await?;
+    let permit = permit(service, authenticated, source, &facts, document, entry).await?;
     let dry_run = facts.options.is_some_and(|options| options.dry_run);
     let keys = if operation.uses_keys() { permit.key_ids() } else { Vec::new() };
     let result = operations::perform(service, action, permit, dry_run).await;
@@ -120,6 +124,7 @@ async fn decide_and_perform(
 async fn permit(
     service: &Service,
     authenticated: &Authenticated,
+    source: Option<IpAddr>,
     facts: &Facts<'_>,
     document: Option<RequestDocument>,
     entry: &mut AuditEntry,
@@ -152,7 +157,8 @@ async fn permit(
 
     let guardrail = service.guardrail.standing(&service.keys.modules).await?;
     let policies = service.policies_of(caller).await?;
-    let case = Case { operation, facts, caller, guardrail, policies, keys, papers, time };
+    let case = Case { operation, facts, caller, guardrail, policies, keys, papers, source, time };
+    authorize::compile(&case).await;
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;

@@ -9,6 +9,7 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
+use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -18,6 +19,7 @@ const LABEL_RECORD_NAMES: &[u8] = b"sekisho v1 subkey record names";
 const LABEL_AUDIT_SIGNATURE: &[u8] = b"sekisho v1 subkey audit signature";
 const LABEL_SESSIONS: &[u8] = b"sekisho v1 subkey sessions";
 const LABEL_IMPORT_TOKENS: &[u8] = b"sekisho v1 subkey import tokens";
+const LABEL_KEYRING: &[u8] = b"sekisho v1 subkey keyring";
 
 /// Random bytes in front of every sealed message.
 pub(crate) const SALT_LENGTH: usize = 32;
@@ -66,13 +68,44 @@ impl RootKey {
         Self(Secret::from_bytes(bytes))
     }
 
-    /// For whoever encrypts it to a peer.
+    pub(crate) fn generate() -> Result<Self, RandomUnavailable> {
+        Secret::generate().map(Self)
+    }
+
+    /// For whoever encrypts it to a peer, or wraps it.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
+
+    pub(crate) fn sealing_keys(&self, generation: u32) -> SealingKeys {
+        let (entries, records) = (self.0.derive(LABEL_JOURNAL), self.0.derive(LABEL_RECORDS));
+        SealingKeys { generation, entries, records }
+    }
+
+    pub(crate) fn record_names(&self) -> Secret {
+        self.0.derive(LABEL_RECORD_NAMES)
+    }
+
+    pub(crate) fn audit_signature(&self) -> Secret {
+        self.0.derive(LABEL_AUDIT_SIGNATURE)
+    }
+
+    pub(crate) fn sessions(&self) -> Secret {
+        self.0.derive(LABEL_SESSIONS)
+    }
+
+    pub(crate) fn import_tokens(&self) -> Secret {
+        self.0.derive(LABEL_IMPORT_TOKENS)
+    }
+
+    /// What the keyring beside it is sealed under.
+    pub(crate) fn keyring(&self) -> Secret {
+        self.0.derive(LABEL_KEYRING)
+    }
 }
 
-/// One key for each purpose.
+/// One key for each purpose: of a first root key, or of the generations in a
+/// [`Keyring`](crate::keyring::Keyring).
 #[derive(Debug)]
 pub(crate) struct Subkeys {
     pub(crate) journal: JournalKeys,
@@ -85,23 +118,62 @@ pub(crate) struct Subkeys {
 /// What the journal seals with.
 #[derive(Debug)]
 pub(crate) struct JournalKeys {
+    pub(crate) record_names: Secret,
+    /// By rising generation; of those that are held.
+    sealing: RwLock<Vec<Arc<SealingKeys>>>,
+}
+
+/// What entries and records are sealed with under one generation of the root key.
+#[derive(Debug)]
+pub(crate) struct SealingKeys {
+    pub(crate) generation: u32,
     pub(crate) entries: Secret,
     pub(crate) records: Secret,
-    pub(crate) record_names: Secret,
 }
 
 impl Subkeys {
+    /// All keys of a root key that is the first.
     pub(crate) fn derive(root: &RootKey) -> Self {
         Self {
-            journal: JournalKeys {
-                entries: root.0.derive(LABEL_JOURNAL),
-                records: root.0.derive(LABEL_RECORDS),
-                record_names: root.0.derive(LABEL_RECORD_NAMES),
-            },
-            audit_signature: root.0.derive(LABEL_AUDIT_SIGNATURE),
-            sessions: root.0.derive(LABEL_SESSIONS),
-            import_tokens: root.0.derive(LABEL_IMPORT_TOKENS),
+            journal: JournalKeys::new(root.record_names(), vec![root.sealing_keys(1)]),
+            audit_signature: root.audit_signature(),
+            sessions: root.sessions(),
+            import_tokens: root.import_tokens(),
         }
+    }
+}
+
+impl JournalKeys {
+    /// `sealing` by rising generation.
+    pub(crate) fn new(record_names: Secret, sealing: Vec<SealingKeys>) -> Self {
+        let sealing = sealing.into_iter().map(Arc::new).collect();
+        Self { record_names, sealing: RwLock::new(sealing) }
+    }
+
+    /// The keys of a generation, if they are held.
+    pub(crate) fn of(&self, generation: u32) -> Option<Arc<SealingKeys>> {
+        let sealing = self.sealing.read().unwrap_or_else(PoisonError::into_inner);
+        sealing.iter().find(|keys| keys.generation == generation).cloned()
+    }
+
+    /// The newest generation that is held; 0 where there is none.
+    pub(crate) fn newest(&self) -> u32 {
+        let sealing = self.sealing.read().unwrap_or_else(PoisonError::into_inner);
+        sealing.last().map_or(0, |keys| keys.generation)
+    }
+
+    /// Adds a generation after all others.
+    pub(crate) fn add(&self, keys: SealingKeys) {
+        let mut sealing = self.sealing.write().unwrap_or_else(PoisonError::into_inner);
+        if sealing.iter().all(|held| held.generation < keys.generation) {
+            sealing.push(Arc::new(keys));
+        }
+    }
+
+    /// Forgets all generations before this one.
+    pub(crate) fn forget_before(&self, generation: u32) {
+        let mut sealing = self.sealing.write().unwrap_or_else(PoisonError::into_inner);
+        sealing.retain(|keys| keys.generation >= generation);
     }
 }
 
@@ -228,7 +300,8 @@ mod tests {
     #[test]
     fn subkeys_differ_and_never_print() {
         let subkeys = Subkeys::derive(&RootKey::from_bytes(&[7; 32]));
-        assert_ne!(subkeys.journal.entries.expose(), subkeys.journal.records.expose());
+        let sealing = subkeys.journal.of(1).unwrap();
+        assert_ne!(sealing.entries.expose(), sealing.records.expose());
         assert_ne!(subkeys.audit_signature.expose(), subkeys.journal.record_names.expose());
         assert!(!format!("{subkeys:?}").contains("07"));
     }

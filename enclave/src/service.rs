@@ -14,6 +14,7 @@ use crate::principals::first::FirstKey;
 use crate::principals::policies::{Own, PrincipalPolicies};
 use crate::quotas::Meter;
 use crate::recipient::RecipientVerifier;
+use crate::root_rotation::RootRotation;
 use crate::storage::tenure::Tenure;
 use crate::threads::Threads;
 use std::borrow::Cow;
@@ -42,6 +43,7 @@ pub(crate) struct Service {
     pub(crate) audit: AuditLog,
     /// None where no peer may have the root key.
     pub(crate) giver: Option<Arc<Giver>>,
+    pub(crate) root_rotation: Arc<RootRotation>,
     pub(crate) tenure: Tenure,
     pub(crate) computing: Arc<Computing>,
     /// The Regions that are served.

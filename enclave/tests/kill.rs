@@ -5,8 +5,8 @@
 //! cargo test -p sekisho-enclave --test kill -- --kills 500 --seed 1        # the long form
 //! ```
 //!
-//! The worker writes, deletes and reads records and audit entries, makes snapshots and compacts
-//! all the time, and says on its standard output what it is about to do and what was
+//! The worker writes, deletes and reads records and audit entries, makes snapshots, compacts and
+//! rotates its root key all the time, and says on its standard output what it is about to do and what was
 //! acknowledged. This process kills worker, host or both with SIGKILL, often while a snapshot is
 //! on its way, and starts them again. A started worker says what it finds: of each record the
 //! acknowledged version, or a later one that was on its way. At times the host's disk is slow,

@@ -96,4 +96,17 @@ impl Store for Memory {
     async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         Ok(self.held().slots.entry(slot).or_insert(content).clone())
     }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let slots = &mut self.held().slots;
+        if slots.get(&slot) == Some(&held) {
+            slots.insert(slot, content);
+        }
+        Ok(slots.get(&slot).cloned())
+    }
 }

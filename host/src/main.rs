@@ -52,6 +52,12 @@ struct Arguments {
     #[arg(long, value_name = "N")]
     max_connections_per_address: Option<usize>,
 
+    /// Tells the worker where each connection comes from, by a PROXY protocol header of version 2:
+    /// policies see the address as `aws:SourceIp`, and may not take it for proven. A worker of before
+    /// 0.2 does not understand it.
+    #[arg(long)]
+    proxy_protocol: bool,
+
     /// How long a connection may carry nothing before it is closed.
     #[arg(long, value_name = "SECONDS", default_value_t = 350, value_parser = seconds())]
     idle_seconds: u64,
@@ -253,6 +259,7 @@ impl From<Arguments> for Config {
         Self {
             max_connections: arguments.max_connections,
             max_connections_per_address: arguments.max_connections_per_address,
+            proxy_protocol: arguments.proxy_protocol,
             idle: Duration::from_secs(arguments.idle_seconds),
             half_closed: Duration::from_secs(arguments.half_closed_seconds),
             metrics_listen: arguments.metrics_listen,

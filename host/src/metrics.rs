@@ -65,6 +65,7 @@ labels! {
         AuditTail = "audit_tail",
         Slot = "slot",
         FillSlot = "fill_slot",
+        ReplaceSlot = "replace_slot",
     }
 }
 

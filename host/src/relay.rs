@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sekisho_wire::Address;
+use sekisho_wire::{Address, Stream, source};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -46,12 +47,15 @@ pub(crate) struct Terms {
     pub(crate) max_per_address: Option<usize>,
     pub(crate) patience: Patience,
     pub(crate) recorder: Option<Recorder>,
+    /// Whether the worker is told where each connection comes from.
+    pub(crate) proxy_protocol: bool,
 }
 
 struct Route {
     worker: Address,
     patience: Patience,
     recorder: Option<Recorder>,
+    proxy_protocol: bool,
     sources: Arc<Sources>,
     metrics: Arc<Metrics>,
     /// Whether the last attempt to reach the worker failed; the log has the changes alone.
@@ -78,6 +82,7 @@ impl Relay {
             worker: terms.worker,
             patience: terms.patience,
             recorder: terms.recorder,
+            proxy_protocol: terms.proxy_protocol,
             sources: Arc::new(Sources::new(terms.max_per_address)),
             metrics,
             worker_is_away: AtomicBool::new(false),
@@ -156,14 +161,14 @@ async fn drain(mut live: JoinSet<()>, patience: Duration, metrics: &Metrics) {
 impl Route {
     async fn carry(&self, client: TcpStream, peer: SocketAddr) {
         let end = match self.sources.enter(peer.ip()) {
-            Some(_inside) => self.relay(client).await,
+            Some(_inside) => self.relay(client, peer).await,
             None => End::Refused,
         };
         self.metrics.ended.of(end).increment();
         debug!(%peer, ?end, "connection ended");
     }
 
-    async fn relay(&self, mut client: TcpStream) -> End {
+    async fn relay(&self, mut client: TcpStream, peer: SocketAddr) -> End {
         let connecting = self.metrics.live.of(Phase::Connecting).enter();
         let connected = self.worker.connect().await;
         drop(connecting);
@@ -182,6 +187,12 @@ impl Route {
                 return End::WorkerUnreachable;
             }
         };
+        if self.proxy_protocol
+            && let Err(error) = self.announce(&client, peer, &mut worker).await
+        {
+            debug!(%peer, %error, "the worker could not be told where a connection comes from");
+            return End::Broken;
+        }
         let _relaying = self.metrics.live.of(Phase::Relaying).enter();
         let bytes = &self.metrics.bytes;
         match &self.recorder {
@@ -194,5 +205,15 @@ impl Route {
                 }
             },
         }
+    }
+
+    /// The header fits into an empty socket's buffer: nobody waits for the worker to read it.
+    async fn announce(
+        &self,
+        client: &TcpStream,
+        peer: SocketAddr,
+        worker: &mut Stream,
+    ) -> io::Result<()> {
+        worker.write_all(&source::header(peer, client.local_addr()?)).await
     }
 }

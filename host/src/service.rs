@@ -42,6 +42,9 @@ pub struct Config {
     /// The most connections that are relayed at once from one address; further ones are closed.
     /// For a host whose callers reach it directly: behind a balancer all have its address.
     pub max_connections_per_address: Option<usize>,
+    /// Whether the worker is told where each connection comes from, by a PROXY protocol header of version 2:
+    /// policies see it as `aws:SourceIp`.
+    pub proxy_protocol: bool,
     /// How long a connection may carry nothing, in either direction, before it is closed.
     pub idle: Duration,
     /// The same for one of which one direction has ended.
@@ -69,6 +72,7 @@ impl Config {
             data,
             max_connections: 16_384,
             max_connections_per_address: None,
+            proxy_protocol: false,
             idle: Duration::from_secs(350),
             half_closed: Duration::from_secs(60),
             drain: Duration::from_secs(10),
@@ -132,6 +136,7 @@ pub async fn run(
         worker: config.worker.clone(),
         max_connections: config.max_connections,
         max_per_address: config.max_connections_per_address,
+        proxy_protocol: config.proxy_protocol,
         patience: Patience { idle: config.idle, half_closed: config.half_closed },
         recorder: recorder.clone(),
     };

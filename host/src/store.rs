@@ -64,6 +64,7 @@ enum JournalJob {
     Head(Answer<u64>),
     Compact(u64, u64, Answer<u64>),
     FillSlot(RecordKey, Vec<u8>, Answer<Vec<u8>>),
+    ReplaceSlot(RecordKey, Vec<u8>, Vec<u8>, Answer<Option<Vec<u8>>>),
 }
 
 enum AuditJob {
@@ -146,7 +147,7 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let (mut commits, mut answers, mut heads) = (vec![], vec![], vec![]);
-        let (mut compactions, mut fillings) = (vec![], vec![]);
+        let (mut compactions, mut fillings, mut replacements) = (vec![], vec![], vec![]);
         for job in batch.drain(..) {
             match job {
                 JournalJob::Compact(before, head, answer) => {
@@ -159,6 +160,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
                 JournalJob::Head(answer) => heads.push(answer),
                 JournalJob::FillSlot(slot, content, answer) => {
                     fillings.push((slot, content, answer));
+                }
+                JournalJob::ReplaceSlot(slot, held, content, answer) => {
+                    replacements.push((slot, held, content, answer));
                 }
             }
         }
@@ -173,6 +177,9 @@ fn commit_batches(journal: &Journal, mut jobs: mpsc::Receiver<JournalJob>, metri
         }
         for (slot, content, answer) in fillings {
             reply(answer, journal.fill_slot(slot, &content));
+        }
+        for (slot, held, content, answer) in replacements {
+            reply(answer, journal.replace_slot(slot, &held, &content));
         }
         // After the commits of the batch: whoever asks for the head has all before settled.
         for answer in heads {
@@ -269,6 +276,18 @@ impl Store for RedbStore {
             return Err(StoreError::TooLarge);
         }
         ask(&self.commits, |answer| JournalJob::FillSlot(slot, content, answer)).await
+    }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if content.len() > sekisho_wire::store::MAX_SLOT {
+            return Err(StoreError::TooLarge);
+        }
+        ask(&self.commits, |answer| JournalJob::ReplaceSlot(slot, held, content, answer)).await
     }
 }
 

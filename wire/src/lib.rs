@@ -3,7 +3,8 @@
 //! From the outside in: an [`Address`] gives a [`Stream`]; on a stream go bounded
 //! [`frame`]s; a frame's body is one message of [`codec`]; [`call`] keeps many
 //! requests in flight on one stream; [`store`] is what the worker asks of its host, [`egress`] its way
-//! out to the KMS that wraps its root key, and [`handover`] how a worker in an image is configured.
+//! out to the KMS that wraps its root key, [`handover`] how a worker in an image is configured, and
+//! [`source`] where the host says that a caller is.
 //!
 //! Both ends treat the other's bytes as hostile: every length is checked before
 //! anything is allocated for it. There is no cryptography here. Confidentiality,
@@ -16,6 +17,7 @@ pub mod egress;
 pub mod frame;
 pub mod handover;
 mod log;
+pub mod source;
 pub mod store;
 pub mod stream;
 mod unix;

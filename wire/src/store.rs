@@ -5,8 +5,8 @@
 //!
 //! Three things are kept: *records*, by key; the *journal*, entries that number the changes to
 //! the records; and the *audit log*, records that are only ever appended. Beside them are a few
-//! *slots*, each filled once: what a worker needs before it can read the others, its wrapped root
-//! key.
+//! *slots*: what a worker needs before it can read the others, its wrapped root key. A slot that is
+//! filled changes only for who names what it holds.
 
 mod client;
 mod message;
@@ -155,12 +155,22 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Fills a slot if it is empty, durably, and answers what it holds then: `content`, or what
-    /// was there before. A slot is never changed.
+    /// was there before.
     fn fill_slot(
         &self,
         slot: RecordKey,
         content: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+
+    /// Puts `content` into a slot that holds exactly `held`, durably, and answers what it holds
+    /// then: `content`, or what is there in place of `held`. An empty slot stays so, and is
+    /// answered with nothing.
+    fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 }
 
 /// Why the store did not do as it was asked.

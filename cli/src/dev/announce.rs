@@ -61,7 +61,7 @@ to accept documents of {root}:
 /// Says what operators do next.
 fn ceremony(service: &Service, operators: &OperatorShares, as_json: bool) -> io::Result<()> {
     let folder = service.folder();
-    let OperatorShares { holders, threshold } = operators;
+    let OperatorShares { holders, threshold, .. } = operators;
     let mut out = io::stdout().lock();
     if as_json {
         let awaited = [("shares", json!(holders.len())), ("threshold", json!(threshold))];

@@ -28,12 +28,17 @@ pub(crate) struct Existing {
 impl Existing {
     /// Finds it, and takes no lock.
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
-        let path = path
-            .canonicalize()
-            .map_err(|source| FolderError::Io { path: path.to_owned(), source })?;
+        let given = path.to_owned();
+        let path = match path.canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(FolderError::Absent { path: given });
+            }
+            Err(source) => return Err(FolderError::Io { path: given, source }),
+        };
         match read_marker(&path)? {
             Some(settings) => Ok(Self { path, settings }),
-            None => Err(FolderError::NotOurs { path }),
+            None => Err(FolderError::Absent { path }),
         }
     }
 

@@ -305,6 +305,11 @@ pub(crate) enum FolderError {
         path.display()
     )]
     NotOurs { path: PathBuf },
+    #[error(
+        "{} has no development service: start one with sekisho dev, or name its folder with --data-dir",
+        path.display()
+    )]
+    Absent { path: PathBuf },
     #[error("{}: the marker of a development service cannot be read: {source}", path.display())]
     Marker { path: PathBuf, source: serde_json::Error },
     #[error("{}: another sekisho dev is running in this folder", path.display())]

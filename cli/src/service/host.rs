@@ -35,6 +35,7 @@ async fn serve(parameters: HostParameters, child: Child, parent: ParentGone) -> 
     let HostParameters { listen, worker, store, data, metrics_listen, record_traffic, egress } =
         parameters;
     let config = Config {
+        proxy_protocol: true,
         metrics_listen,
         record_traffic,
         egress: egress.map(Into::into),

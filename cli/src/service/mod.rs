@@ -117,9 +117,14 @@ impl Service {
             listen: folder.worker_socket(),
             store: folder.store_socket(),
             quotas: options.quotas.clone(),
+            policy_module_size: settings.policy_module_size,
             snapshots: None,
         };
-        let worker = Process::start(Role::Worker, &options.log, &worker).await?;
+        let has_file = worker.root_key.is_some();
+        let mut worker = Process::start(Role::Worker, &options.log, &worker).await?;
+        if has_file {
+            worker.keep_root_key(folder.root_key());
+        }
 
         let endpoint = endpoint(host.address.parse().map_err(|_| StartError::Address)?)?;
         let configuration =

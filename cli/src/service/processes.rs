@@ -9,15 +9,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sekisho_enclave::{LogFormat, start_log};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::process::{ChildStdin, Command};
+use tokio::sync::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use super::channel::{self, Answer, ChannelError, ParentGone};
+use super::root_key;
 
 /// How long a process may take to finish its work after it was asked to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -78,7 +81,8 @@ pub(crate) struct Process {
     role: Role,
     child: tokio::process::Child,
     /// Its end is the sign to stop.
-    stdin: ChildStdin,
+    stdin: Arc<Mutex<Option<ChildStdin>>>,
+    lines: Option<channel::Lines>,
     /// What it serves, as it said itself.
     pub(crate) address: String,
 }
@@ -102,8 +106,28 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| failed(error.into()))?;
-        let (address, stdin) = channel::start(&mut child, parameters).await.map_err(failed)?;
-        Ok(Self { role, child, stdin, address })
+        let (address, stdin, lines) =
+            channel::start(&mut child, parameters).await.map_err(failed)?;
+        let stdin = Arc::new(Mutex::new(Some(stdin)));
+        Ok(Self { role, child, stdin, lines: Some(lines), address })
+    }
+
+    /// From now on a worker's new root key goes into this file.
+    pub(crate) fn keep_root_key(&mut self, path: PathBuf) {
+        let Some(mut lines) = self.lines.take() else { return };
+        let stdin = self.stdin.clone();
+        tokio::spawn(async move {
+            while let Some(key) = lines.new_root_key().await {
+                let kept = root_key::replace(&path, &key);
+                if let Err(error) = &kept {
+                    eprintln!("{}: {error}", path.display());
+                }
+                if let Some(stdin) = &mut *stdin.lock().await {
+                    // A worker that has ended asks for nothing.
+                    let _ = channel::say_kept(stdin, kept.is_ok()).await;
+                }
+            }
+        });
     }
 
     /// Waits for the process to end, which it should not do by itself.
@@ -117,7 +141,7 @@ impl Process {
     /// Asks the process to finish what it is doing and waits for its end; kills it if it does not.
     pub(crate) async fn stop(self) -> Result<(), ProcessError> {
         let Self { role, mut child, stdin, .. } = self;
-        drop(stdin);
+        drop(stdin.lock().await.take());
         match tokio::time::timeout(STOP_LIMIT, child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(ProcessError::Ended { role, status }),

@@ -1,5 +1,6 @@
 //! The root key of a development service: a file, which is exactly what production must not have.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -23,12 +24,22 @@ pub(crate) fn open(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, RootKeyError>
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = Zeroizing::new([0; LENGTH]);
             random(key.as_mut())?;
-            let digits = Zeroizing::new(hex::encode(key.as_ref()));
-            let text = Zeroizing::new(format!("{HEADER}{}\n", digits.as_str()));
-            write_private(path, text.as_bytes())?;
+            replace(path, &key)?;
             Ok(key)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts a root key in the file's place, durably, as a whole or not at all.
+pub(crate) fn replace(path: &Path, key: &[u8; LENGTH]) -> io::Result<()> {
+    let digits = Zeroizing::new(hex::encode(key));
+    let text = Zeroizing::new(format!("{HEADER}{}\n", digits.as_str()));
+    write_private(path, text.as_bytes())?;
+    // The name too: the worker goes on under the key as soon as this returns.
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => File::open(folder)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
     }
 }
 

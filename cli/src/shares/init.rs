@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use hyper::Method;
 use serde_json::json;
 
-use super::Worker;
+use super::{Out, Worker, print_json};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::measurement::Trust;
-use crate::service::folder::{private_folder, write_private};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,32 +61,16 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { endpoint, trust, shares, threshold, out, json: as_json } = arguments;
-    private_folder(&out)
-        .map_err(|error| Failure::usage(format_args!("{}: {error}", out.display())))?;
-    let path = |index| out.join(format!("share-{index}.json"));
-    if let Some(there) = (1_u8..=32).map(path).find(|path| path.symlink_metadata().is_ok()) {
-        return Err(Failure::usage(format_args!(
-            "{} is there already: choose another --out",
-            there.display()
-        )));
-    }
+    let files = Out::prepare(out)?;
     let worker = Worker::attest(endpoint, &trust).await?;
     let body = json!({ "shares": shares, "threshold": threshold }).to_string();
-    let (status, mut answer) = worker.ask(Method::POST, "/unseal/init", body).await?;
-    for share in &status.encrypted_shares {
-        let path = path(share.index);
-        let text = serde_json::to_vec_pretty(share).map_err(Failure::failed)?;
-        write_private(&path, &text)
-            .map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
-    }
+    let (status, answer) = worker.ask(Method::POST, "/unseal/init", body).await?;
+    files.write(&status.encrypted_shares)?;
     if as_json {
-        if let Some(members) = answer.as_object_mut() {
-            members.remove("encrypted_shares");
-        }
-        println!("{answer}");
+        print_json(answer);
     } else {
         print!("{}", status.to_text());
-        println!("each share is in a file in {}, for its holder", out.display());
+        println!("each share is in a file in {}, for its holder", files.0.display());
     }
     Ok(())
 }

@@ -1,14 +1,20 @@
-//! `sekisho init` and `sekisho unseal`: what operators who unseal a service together do.
+//! `sekisho init`, `sekisho unseal` and `sekisho rekey`: what operators who unseal a service together do.
 //!
 //! Each begins with the worker's attestation; what is asked then goes over connections whose
 //! certificate comes from the attested authority, which a sealed worker has for this one start.
 
 pub(crate) mod init;
+pub(crate) mod rekey;
 pub(crate) mod unseal;
 
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Request, header};
+use sekisho_enclave::{HpkePair, MAX_HOLDERS, OperatorShare};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +22,9 @@ use crate::attest::connect::{self, AttestedService};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https::{self, HttpsError};
+use crate::key_pair;
 use crate::measurement::Trust;
+use crate::service::folder::{private_folder, write_private};
 
 /// A worker that was attested.
 struct Worker {
@@ -51,8 +59,21 @@ struct Status {
     /// base64
     worker_key: String,
     counted: Option<bool>,
+    /// Where the former holders are to give their shares for others.
+    next: Option<Next>,
+    /// Whether the shares were made anew at this start.
+    #[serde(default)]
+    rekeyed: bool,
     #[serde(default)]
     encrypted_shares: Vec<ShareFile>,
+}
+
+/// For whom former holders give their shares.
+#[derive(Deserialize)]
+struct Next {
+    /// SHA-256 of their public keys, hexadecimal.
+    holders: Vec<String>,
+    threshold: u8,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +133,73 @@ impl Worker {
             .map_err(|_| failed(&"the answer does not say where the ceremony stands"))?;
         Ok((status, answer))
     }
+}
+
+/// A share, opened with its holder's private key.
+fn opened(share: &Path, key: &Path) -> Result<(HpkePair, OperatorShare), Failure> {
+    let pair = key_pair::private_key(key).map_err(Failure::usage)?;
+    let file = read(share)?;
+    let encrypted = BASE64.decode(&file.encrypted).ok();
+    let opened = encrypted.and_then(|bytes| OperatorShare::open(&pair, &bytes).ok());
+    let opened = opened.ok_or_else(|| {
+        Failure::usage(format_args!(
+            "{} does not open with {}: it is for the holder with the public key {}",
+            share.display(),
+            key.display(),
+            file.holder_key_sha256,
+        ))
+    })?;
+    Ok((pair, opened))
+}
+
+fn read(path: &Path) -> Result<ShareFile, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
+    let file: Result<ShareFile, _> = serde_json::from_slice(&bytes);
+    file.ok().filter(|file| file.version == 1).ok_or_else(|| {
+        Failure::usage(format_args!("{} is no share of sekisho init or rekey", path.display()))
+    })
+}
+
+/// Files for shares, in a folder in which none of them is.
+struct Out(PathBuf);
+
+impl Out {
+    fn prepare(folder: PathBuf) -> Result<Self, Failure> {
+        private_folder(&folder)
+            .map_err(|error| Failure::usage(format_args!("{}: {error}", folder.display())))?;
+        let out = Self(folder);
+        let mut paths = (1..=MAX_HOLDERS).filter_map(|index| u8::try_from(index).ok());
+        match paths.find(|index| out.path(*index).symlink_metadata().is_ok()) {
+            Some(there) => Err(Failure::usage(format_args!(
+                "{} is there already: choose another --out",
+                out.path(there).display()
+            ))),
+            None => Ok(out),
+        }
+    }
+
+    fn path(&self, index: u8) -> PathBuf {
+        self.0.join(format!("share-{index}.json"))
+    }
+
+    fn write(&self, shares: &[ShareFile]) -> Result<(), Failure> {
+        for share in shares {
+            let path = self.path(share.index);
+            let text = serde_json::to_vec_pretty(share).map_err(Failure::failed)?;
+            write_private(&path, &text)
+                .map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer for a program: without the shares, which are in files.
+fn print_json(mut answer: Value) {
+    if let Some(members) = answer.as_object_mut() {
+        members.remove("encrypted_shares");
+    }
+    println!("{answer}");
 }
 
 impl Status {

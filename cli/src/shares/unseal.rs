@@ -1,17 +1,15 @@
 //! `sekisho unseal`: one operator's part.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Method;
-use sekisho_enclave::OperatorShare;
 use serde_json::json;
 
-use super::{ShareFile, Worker};
+use super::{Worker, opened};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::key_pair;
 use crate::measurement::Trust;
 
 const EXAMPLES: &str = "\
@@ -74,26 +72,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { endpoint, trust, share, private_key, json: as_json, .. } = arguments;
     // Before the worker is asked.
     let own = match (share, private_key) {
-        (Some(share), Some(key)) => {
-            let pair = key_pair::private_key(&key).map_err(Failure::usage)?;
-            let file = read(&share)?;
-            let encrypted = BASE64.decode(&file.encrypted).ok();
-            let opened = encrypted.and_then(|bytes| OperatorShare::open(&pair, &bytes).ok());
-            let opened = opened.ok_or_else(|| {
-                Failure::usage(format_args!(
-                    "{} does not open with {}: it is for the holder with the public key {}",
-                    share.display(),
-                    key.display(),
-                    file.holder_key_sha256,
-                ))
-            })?;
-            Some((pair, opened))
-        }
+        (Some(share), Some(key)) => Some(opened(&share, &key)?),
         _ => None,
     };
     let worker = Worker::attest(endpoint, &trust).await?;
     let (mut status, mut answer) = worker.status().await?;
     if let Some((pair, share)) = own {
+        if status.next.is_some() {
+            return Err(Failure::failed(format_args!(
+                "{}: this worker is to have other holders: sekisho rekey gives it a share for that",
+                worker.endpoint
+            )));
+        }
         let ours = hex::encode(share.ceremony());
         if status.ceremony.as_ref().is_some_and(|theirs| *theirs != ours) {
             return Err(Failure::failed(format_args!(
@@ -120,13 +110,4 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn read(path: &Path) -> Result<ShareFile, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
-    let file: Result<ShareFile, _> = serde_json::from_slice(&bytes);
-    file.ok().filter(|file| file.version == 1).ok_or_else(|| {
-        Failure::usage(format_args!("{} is no share of sekisho init", path.display()))
-    })
 }

@@ -19,6 +19,8 @@ MODEL = Loader().load_service_model("kms", "service-2")
 KEY_MEMBERS = ("SourceKeyId", "KeyId", "TargetKeyId", "DestinationKeyId")
 # About all keys of the account, though they may name one to look at.
 ABOUT_THE_ACCOUNT = {"ListAliases"}
+# Which more than one policy has to allow.
+DECIDED_TWICE = {"CreateAlias", "DeleteAlias", "ReEncrypt", "ReplicateKey", "UpdateAlias", "UpdatePrimaryRegion"}
 
 
 def export():
@@ -71,6 +73,9 @@ def main():
         assert re.fullmatch("[0-9a-f]{64}", (record["decision"] or {}).get("module", "")), of
         allowed = principal == root_arn()
         assert record["decision"]["allowed"] is allowed, of
+        others = [value for name, value in record["decision"]["annotations"] if name.startswith("policy for ")]
+        assert not allowed or bool(others) is (operation in DECIDED_TWICE), of
+        assert all(re.fullmatch("[0-9a-f]{64}", other) for other in others), of
         assert allowed or (record["error"] == answer.code == "AccessDeniedException" and record["reason"]), of
         assert not allowed or record["error"] == answer.code, of
         found = [record["key"], record.get("second_key")]

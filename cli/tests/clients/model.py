@@ -23,6 +23,10 @@ PATTERNS_OF_ANSWERS = {
     # In AWS's answers, e.g. to DescribeKey of an empty KeyId; the published model has no pattern.
     "KeyIdType": r"^\p{ASCII}+$",
 }
+CHOICES_OF_ANSWERS = {
+    # In the order of AWS's answers, which is not that of the model.
+    "MacAlgorithmSpec": ["HMAC_SHA_384", "HMAC_SHA_256", "HMAC_SHA_224", "HMAC_SHA_512"],
+}
 MORE_CHOICES = {
     # Sekisho's own: docs/hpke-recipient.md.
     "KeyEncryptionMechanism": ["HPKE_P384_HKDF_SHA384_AES_256_GCM"],
@@ -80,6 +84,8 @@ def shape(name):
     found = dict(SHAPES[name], name=name)
     if name in PATTERNS_OF_ANSWERS:
         found["pattern"] = PATTERNS_OF_ANSWERS[name]
+    if name in CHOICES_OF_ANSWERS:
+        found["enum"] = CHOICES_OF_ANSWERS[name]
     if name in MORE_CHOICES:
         found["enum"] = found["enum"] + MORE_CHOICES[name]
     if name in ALSO_REQUIRED:
@@ -88,6 +94,8 @@ def shape(name):
 
 
 def check_differences():
+    for name, choices in CHOICES_OF_ANSWERS.items():
+        assert sorted(choices) == sorted(SHAPES[name]["enum"]) and choices != SHAPES[name]["enum"], name
     for name, pattern in PATTERNS_OF_ANSWERS.items():
         assert "pattern" not in SHAPES[name], f"{name} has a pattern of its own now: {pattern}"
     for name, choices in MORE_CHOICES.items():

@@ -54,6 +54,19 @@ for statements in ((everyone, no_bob), (no_bob, everyone)):
     assert alice.decrypt(CiphertextBlob=blob)["Plaintext"] == b"mine"
     refused("AccessDeniedException", bob.decrypt, CiphertextBlob=blob)
 
+# Where a request comes from, as the host says it.
+for operator, network, may in (
+    ("IpAddress", "127.0.0.0/8", True), ("NotIpAddress", "127.0.0.0/8", False),
+    ("IpAddress", "192.0.2.0/24", False), ("NotIpAddress", "192.0.2.0/24", True),
+):
+    key_id = create(policy(
+        statement("Allow", user_arn("alice"), "Encrypt", Condition={operator: {"aws:SourceIp": network}}),
+    ))
+    if may:
+        alice.encrypt(KeyId=key_id, Plaintext=b"x")
+    else:
+        refused("AccessDeniedException", alice.encrypt, KeyId=key_id, Plaintext=b"x")
+
 # Conditions on the encryption context.
 key_id = create(policy(
     statement("Allow", user_arn("alice"), "Encrypt"),

@@ -162,3 +162,91 @@ fn operators_unseal_a_service_together() {
     refused(&operators.give(&service, "shares", 1), "it was not given");
     assert_eq!(service.stop(), Some(0));
 }
+
+/// Two of three hold shares; three of three others are to, one of whom is among both.
+#[test]
+fn other_operators_take_over() {
+    let operators = Operators::new();
+    for name in ["dave", "erin"] {
+        let private = operators.path(&format!("{name}.pem"));
+        let made = run(Command::new(SEKISHO).args(["principal", "keygen", "--out", &private]));
+        std::fs::write(operators.path(&format!("{name}-public.pem")), made.stdout).expect("a key");
+    }
+    let mut service = operators.start(operators.data.path(), "2");
+    value(&operators.init(&service, "shares"));
+    value(&operators.give(&service, "shares", 1));
+    value(&operators.give(&service, "shares", 2));
+    assert!(service.unsealed(AGAIN), "it stays sealed");
+    let key = value(&service.aws("default", &["create-key"]));
+    let key = at(&key, "/KeyMetadata/KeyId").as_str().expect("a key id").to_owned();
+    assert_eq!(service.stop(), Some(0));
+
+    let next = ["dave", "bob", "erin"];
+    let public = |name: &str| operators.path(&format!("{name}-public.pem"));
+    let (nexts, formers) = (next.map(public), NAMES.map(public));
+    let mut arguments = vec!["--unseal-threshold", "3", "--unseal-former-threshold", "2"];
+    for next in &nexts {
+        arguments.extend(["--unseal-holder", next]);
+    }
+    for former in &formers {
+        arguments.extend(["--unseal-former-holder", former]);
+    }
+    let mut service = operators.start_with(operators.data.path(), &arguments);
+    let pcr16 = pcr(&service, 16);
+    let rekey = |index: usize, threshold: &str, holders: &[&String]| {
+        let share = operators.path(&format!("shares/share-{index}.json"));
+        let private = operators.path(&format!("{}.pem", NAMES.get(index - 1).expect("a name")));
+        let mut arguments = vec!["rekey", "--shares", "3", "--threshold", threshold];
+        arguments.extend(["--share", &share, "--private-key", &private]);
+        for holder in holders {
+            arguments.extend(["--holder", holder]);
+        }
+        operators.sekisho(&service, &pcr16, &arguments)
+    };
+    let (out, none) = (operators.path("next"), operators.path("none"));
+    let fetch = |out: &str| operators.sekisho(&service, &pcr16, &["rekey", "--out", out]);
+    let right: Vec<&String> = nexts.iter().collect();
+    let others: Vec<&String> = formers.iter().collect();
+
+    // For nobody else than the holder means, and not by accident.
+    refused(&operators.give(&service, "shares", 1), "is to have other holders");
+    refused(&rekey(1, "2", &right), "a threshold of 3: the share was not given");
+    refused(&rekey(1, "3", &others), "others than --holder says");
+    refused(&fetch(&none), "still wrapped for the former holders");
+    let one = value(&rekey(1, "3", &right));
+    assert_eq!(at(&one, "/state"), "waits for former holders");
+    let last = value(&rekey(3, "3", &[]));
+    assert_eq!((at(&last, "/state"), at(&last, "/given")), (json!("waits for shares"), json!(0)));
+    value(&fetch(&out));
+    let give = |service: &Service, pcr16: &str, index: usize| {
+        let share = operators.path(&format!("next/share-{index}.json"));
+        let private = operators.path(&format!("{}.pem", next.get(index - 1).expect("a name")));
+        let arguments = ["unseal", "--share", &share, "--private-key", &private];
+        value(&operators.sekisho(service, pcr16, &arguments))
+    };
+    for index in [1, 2, 3] {
+        give(&service, &pcr16, index);
+    }
+    assert!(service.unsealed(AGAIN), "it stays sealed");
+    value(&service.aws("default", &["describe-key", "--key-id", &key]));
+    assert_eq!(service.stop(), Some(0));
+
+    // The former holders have nothing that opens it any more, also where they are named.
+    let service = operators.start(operators.data.path(), "2");
+    refused(&operators.give(&service, "shares", 1), "is for other holders");
+    assert_eq!(service.stop(), Some(0));
+
+    // The next start names the new ones alone.
+    let mut arguments = vec!["--unseal-threshold", "3"];
+    for next in &nexts {
+        arguments.extend(["--unseal-holder", next]);
+    }
+    let mut service = operators.start_with(operators.data.path(), &arguments);
+    let pcr16 = pcr(&service, 16);
+    for index in [3, 1, 2] {
+        give(&service, &pcr16, index);
+    }
+    assert!(service.unsealed(AGAIN), "it stays sealed");
+    value(&service.aws("default", &["describe-key", "--key-id", &key]));
+    assert_eq!(service.stop(), Some(0));
+}

@@ -37,7 +37,12 @@ impl Response {
 
     /// An error. It holds no result, so it may also leave unrecorded.
     pub(crate) fn refusal(request_id: String, error: &ApiError) -> Self {
-        let body = json!({ "__type": error.code(), "message": error.message() });
+        let message = error.message();
+        let body = match message.is_empty() {
+            // Where AWS has no text, its answer has no member for one.
+            true => json!({ "__type": error.code() }),
+            false => json!({ "__type": error.code(), "message": message }),
+        };
         Self { request_id, status: error.status(), body }
     }
 }

@@ -125,11 +125,12 @@ impl ApprovalRequest {
         self.approved.iter().filter(counts).count()
     }
 
-    /// `2 approvals of the group "custodians" (1 is there)`
+    /// `2 approvals of the group "custodians" (1 there)`
     pub(crate) fn still_needed(&self) -> String {
         let groups = self.groups.iter().map(|group| {
             let (needed, found) = (group.needed, self.count(group));
-            format!("{needed} approvals of the group {:?} ({found} of them there)", group.name)
+            let approvals = if needed == 1 { "approval" } else { "approvals" };
+            format!("{needed} {approvals} of the group {:?} ({found} there)", group.name)
         });
         groups.collect::<Vec<_>>().join(" and ")
     }

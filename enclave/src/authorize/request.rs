@@ -40,7 +40,7 @@ pub(super) fn request(
         attestation: case.papers.as_ref().map(|papers| papers.attestation().to_policy()),
         grants: grants.iter().map(covering).collect(),
         time: case.time,
-        source_ip: None,
+        source_ip: case.source.map(|source| source.to_string()),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::secret::{self, SealError, Secret};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -128,17 +129,26 @@ impl WrappingKey {
 
 /// Makes and opens import tokens.
 #[derive(Debug)]
-pub(crate) struct ImportTokens(Secret);
+pub(crate) struct ImportTokens(RwLock<Secret>);
 
 impl ImportTokens {
     pub(crate) fn new(key: Secret) -> Self {
-        Self(key)
+        Self(RwLock::new(key))
+    }
+
+    /// After a rotation of the root key: no token of before counts.
+    pub(crate) fn replace(&self, key: Secret) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    fn key(&self) -> RwLockReadGuard<'_, Secret> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token of a wrapping key, for the material of `key` alone.
     pub(crate) fn seal(&self, key: KeyId, wrapping: &WrappingKey) -> Result<Vec<u8>, SealToken> {
         let plaintext = Zeroizing::new(codec::encode(wrapping)?);
-        let sealed = secret::seal(&self.0, LABEL_TOKEN, key.as_bytes(), &plaintext)?;
+        let sealed = secret::seal(&self.key(), LABEL_TOKEN, key.as_bytes(), &plaintext)?;
         Ok([[VERSION].as_slice(), &sealed].concat())
     }
 
@@ -150,7 +160,7 @@ impl ImportTokens {
         now: u64,
     ) -> Result<WrappingKey, OpenToken> {
         let sealed = token.strip_prefix(&[VERSION]).ok_or(OpenToken::Invalid)?;
-        let opened = secret::open(&self.0, LABEL_TOKEN, key.as_bytes(), sealed);
+        let opened = secret::open(&self.key(), LABEL_TOKEN, key.as_bytes(), sealed);
         let plaintext = opened.map_err(|_| OpenToken::Invalid)?;
         let wrapping: WrappingKey = codec::decode(&plaintext).map_err(|_| OpenToken::Invalid)?;
         if wrapping.expires <= now {

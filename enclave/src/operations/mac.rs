@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-/// `MacAlgorithmSpec` of AWS's service model.
-const ALGORITHMS: &[&str] = &["HMAC_SHA_224", "HMAC_SHA_256", "HMAC_SHA_384", "HMAC_SHA_512"];
+/// `MacAlgorithmSpec` of AWS's service model, in the order in which AWS's errors name them.
+const ALGORITHMS: &[&str] = &["HMAC_SHA_384", "HMAC_SHA_256", "HMAC_SHA_224", "HMAC_SHA_512"];
 const ALGORITHM: &str = "MacAlgorithm";
 
 /// What both operations ask for.

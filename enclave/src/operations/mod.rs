@@ -20,6 +20,7 @@ pub(crate) mod policies;
 mod principal_policies;
 pub(crate) mod principals;
 mod random;
+mod root_key;
 mod rotation;
 mod signing;
 mod stores;
@@ -56,6 +57,7 @@ use principal_policies::{
 };
 use principals::{CreatePrincipal, DeletePrincipal, ListPrincipals};
 use random::GenerateRandom;
+use root_key::{GetRootKeyStatus, RotateRootKey};
 use rotation::{
     DisableKeyRotation, EnableKeyRotation, GetKeyRotationStatus, ListKeyRotations,
     RotateKeyOnDemand,

@@ -8,13 +8,13 @@ use crate::api::{ApiError, Response, new_request_id};
 use crate::audit::{AuditEntry, AuditLog, AuditedAttestation, Outcome, Recorded};
 use crate::configuration::{BootConfiguration, UnsealProvider, register_of};
 use crate::hpke::HpkeKey;
+use crate::keyring::HeldKeyring;
 use crate::pipeline::milliseconds;
-use crate::secret::RootKey;
 use crate::throttle::{Bucket, Exhausted, Rate};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_attestation::Timestamp;
-use sekisho_wire::codec;
+use sekisho_wire::{RecordKey, codec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -32,7 +32,9 @@ const OPERATION: &str = "JoinPeer";
 pub(crate) struct Giver {
     admission: Admission,
     configuration: BootConfiguration,
-    root: RootKey,
+    keyring: HeldKeyring,
+    /// Where it lies in the store.
+    slot: Option<RecordKey>,
     audit: AuditLog,
     left: Mutex<Bucket>,
 }
@@ -69,7 +71,7 @@ impl Giver {
     /// None where the configuration has no peers.
     pub(crate) fn new(
         configuration: &BootConfiguration,
-        root: RootKey,
+        (keyring, slot): (HeldKeyring, Option<RecordKey>),
         audit: AuditLog,
         now: u64,
     ) -> Result<Option<Self>, InvalidPeers> {
@@ -77,7 +79,8 @@ impl Giver {
         Ok(Some(Self {
             admission: Admission::new(peers, configuration.account.clone())?,
             configuration: configuration.clone(),
-            root,
+            keyring,
+            slot,
             audit,
             left: Mutex::new(Bucket::full(JOINS, now)),
         }))
@@ -158,7 +161,10 @@ impl Giver {
         let key = key.ok_or(PeerRefused::NoKey)?;
         let (info, bound) =
             Transcript { giving: &giving, joining: document, configuration }.binding();
-        key.seal_for(info, &bound, self.root.expose()).map_err(|_| Refused::Failed)
+        // All generations that are in use, as they are at this moment.
+        let given = self.keyring.read(|keyring| keyring.for_peer(self.slot));
+        let given = given.map_err(|_| Refused::Failed)?;
+        key.seal_for(info, &bound, &given).map_err(|_| Refused::Failed)
     }
 
     /// The host that starts the joining worker chooses its configuration: with callers' roots of

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -38,13 +39,22 @@ pub(crate) struct Issued {
     pub(crate) session: Session,
 }
 
-/// Makes and opens session tokens.
+/// Makes and opens session tokens, under the newest root key alone.
 #[derive(Debug)]
-pub(crate) struct Sessions(Secret);
+pub(crate) struct Sessions(RwLock<Secret>);
 
 impl Sessions {
     pub(crate) fn new(key: Secret) -> Self {
-        Self(key)
+        Self(RwLock::new(key))
+    }
+
+    /// After a rotation of the root key: ends all sessions of before.
+    pub(crate) fn replace(&self, key: Secret) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    fn key(&self) -> RwLockReadGuard<'_, Secret> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new session of the principal behind the access key `parent`.
@@ -58,7 +68,7 @@ impl Sessions {
         let secret = SecretAccessKey::generate()?;
         let session = Session { parent: parent.to_owned(), name, expires, secret };
         let plaintext = Zeroizing::new(codec::encode(&session)?);
-        let sealed = secret::seal(&self.0, LABEL_TOKEN, access_key_id.as_bytes(), &plaintext)?;
+        let sealed = secret::seal(&self.key(), LABEL_TOKEN, access_key_id.as_bytes(), &plaintext)?;
         let token = BASE64.encode([[VERSION].as_slice(), &sealed].concat());
         Ok(Issued { access_key_id, token, session })
     }
@@ -71,7 +81,7 @@ impl Sessions {
         }
         let bytes = BASE64.decode(token).map_err(|_| OpenError)?;
         let sealed = bytes.strip_prefix(&[VERSION]).ok_or(OpenError)?;
-        let plaintext = secret::open(&self.0, LABEL_TOKEN, access_key_id.as_bytes(), sealed)?;
+        let plaintext = secret::open(&self.key(), LABEL_TOKEN, access_key_id.as_bytes(), sealed)?;
         codec::decode(&plaintext).map_err(|_| OpenError)
     }
 }

@@ -11,17 +11,19 @@ use crate::audit::{
 use crate::boot::{self, BootError};
 use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::hpke::{HpkePair, InvalidPrivateKey};
+use crate::keyring::{HeldKeyring, Keyring};
 use crate::keys::Key;
 use crate::keys::id::KeyId;
 use crate::keys::material::KeyMaterial;
 use crate::keys::store::key_write;
 use crate::quotas::Quotas;
+use crate::root_rotation::{RootRotation, Work};
 use crate::secret::{RootKey, Subkeys};
 use crate::service::Service;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::journal::{Cadence, Journal, JournalError, Write};
 use crate::storage::record::RecordId;
-use crate::unseal::Unsealed;
+use crate::unseal::{Keeper, RootKeyFile, Unsealed};
 use sekisho_attestation::TrustAnchors;
 use sekisho_wire::store::Store;
 use sekisho_wire::{Address, StoreClient};
@@ -111,12 +113,14 @@ pub async fn read_audit_log(
 
 /// Journal and audit log, with records of any content.
 pub struct Storage {
-    journal: Journal,
+    journal: Arc<Journal>,
     audit: AuditLog,
+    rotation: Arc<RootRotation>,
 }
 
 impl Storage {
-    /// Opens both as a boot does. A snapshot is due after `entries`, in chunks of `rows`.
+    /// Opens both as a boot does, and goes on with a rotation that was begun. A snapshot is due after
+    /// `entries`, in chunks of `rows`; a new root key goes into `file`.
     ///
     /// # Errors
     /// What a boot would fail with.
@@ -125,12 +129,39 @@ impl Storage {
         root: &RootKey,
         entries: u64,
         rows: usize,
+        file: Option<Arc<dyn RootKeyFile>>,
     ) -> Result<Self, BootError> {
-        let subkeys = Subkeys::derive(root);
+        let refused = |error: &dyn std::fmt::Display| BootError::RootKeyFile(error.to_string());
+        let keyring = Keeper::keyring_of_file(&store, root).await;
+        let keyring = keyring.map_err(|error| refused(&error))?;
+        let subkeys = keyring.subkeys().map_err(|error| refused(&error))?;
+        let auditor = auditor().map_err(|_| SealerError::Auditor)?;
+        let sealer = BlockSealer::new(auditor.public_key(), &subkeys.audit_signature)?;
         let cadence = Cadence { entries, rows };
-        let (journal, audit) =
-            boot::open_storage(store, subkeys.journal, sealer(root)?, cadence).await?;
-        Ok(Self { journal, audit })
+        let keeper = Keeper::of_file(file, store.clone());
+        let (journal, audit) = boot::open_storage(store, subkeys.journal, sealer, cadence).await?;
+        let journal = Arc::new(journal);
+        let rotation = Arc::new(RootRotation {
+            journal: journal.clone(),
+            keyring: HeldKeyring::new(keyring),
+            keeper,
+            renew: Box::new(drop),
+            audit: audit.clone(),
+            work: Work::default(),
+        });
+        tokio::spawn(rotation.clone().run());
+        Ok(Self { journal, audit, rotation })
+    }
+
+    /// Begins with another root key; whether it did. While one is on its way none is begun.
+    pub async fn rotate(&self) -> bool {
+        self.rotation.rotate().await.is_ok()
+    }
+
+    /// The generation of the root key, and whether something is left of the one before.
+    pub fn root_key(&self) -> (u32, bool) {
+        let standing = self.rotation.standing();
+        (standing.generation, standing.rotating)
     }
 
     /// Where the journal stands.
@@ -210,12 +241,17 @@ impl Keys {
             names: Vec::new(),
             quotas: Quotas::none(),
             peers: None,
+            policy_module_size: None,
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();
         let (_, journal, service) = boot::unseal(
             &configuration,
-            Unsealed { root: RootKey::from_bytes(root.expose()), reached: None },
+            Unsealed {
+                keyring: Keyring::first(RootKey::from_bytes(root.expose())),
+                keeper: Keeper::of_peer(None, store.clone()),
+                reached: None,
+            },
             Vec::new(),
             store,
             Cadence::DEFAULT,

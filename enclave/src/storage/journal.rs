@@ -7,13 +7,17 @@
 //! What is not noticed here: a journal cut at its end while the worker was off. Whoever holds a
 //! later [`Checkpoint`] notices.
 //!
+//! Entries and records are sealed under a generation of the root key ([`rotation`]).
+//!
 //! A worker among peers begins with an entry of its own ([`Journal::take_over`]). From then on an
 //! entry that it did not write ends its [`Tenure`].
 
 mod error;
+mod rotation;
 mod snapshot;
 
 pub use error::JournalError;
+pub(crate) use rotation::{Generation, Sweep};
 pub use snapshot::Cadence;
 
 use super::checkpoint::{Checkpoint, Newest};
@@ -22,6 +26,7 @@ use super::record::{self, BlobHash, RecordId};
 use super::tenure::Tenure;
 use crate::log::{Event, log};
 use crate::secret::{self, JournalKeys};
+use rotation::NextRoot;
 use sekisho_wire::codec;
 use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
@@ -54,17 +59,26 @@ struct Entry {
     /// The audit log's newest durable block, where it is another than in the entry before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     audited: Option<Checkpoint>,
+    /// From the next entry on, everything is sealed under this generation of the root key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_root: Option<NextRoot>,
 }
 
 struct State {
     checkpoint: Checkpoint,
     audited: Option<Checkpoint>,
+    root: Generation,
     index: Index,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { checkpoint: Checkpoint::GENESIS, audited: None, index: Index::default() }
+        Self {
+            checkpoint: Checkpoint::GENESIS,
+            audited: None,
+            root: Generation::FIRST,
+            index: Index::default(),
+        }
     }
 }
 
@@ -82,6 +96,8 @@ pub(crate) struct Journal {
     /// Held by the one writer; says whether the last commit's fate is known.
     writer: Mutex<Certainty>,
     cadence: Cadence,
+    /// Held by the one who makes a snapshot, or begins a generation: neither in the other.
+    making: Mutex<()>,
     /// Wakes who makes snapshots.
     due: Notify,
     audit: OnceLock<Newest>,
@@ -135,6 +151,7 @@ impl Journal {
             state: RwLock::default(),
             writer: Mutex::new(Certainty::Known),
             cadence,
+            making: Mutex::new(()),
             due: Notify::new(),
             audit: OnceLock::new(),
             tenure,
@@ -161,6 +178,8 @@ impl Journal {
             return Err(JournalError::NotThePeers { sequence });
         }
         let reached = self.checkpoint().sequence;
+        // Also where nothing was written yet under the newest root key.
+        self.keys_of(self.generation().number)?;
         // The snapshot knows what happened until it was complete, so the chain has to go as far.
         let head = snapshot.map_or(head, |snapshot| head.max(snapshot.version));
         if reached < head {
@@ -219,7 +238,7 @@ impl Journal {
         &self,
         id: &RecordId,
     ) -> Result<Option<(u64, Zeroizing<Vec<u8>>)>, JournalError> {
-        let row = || self.read(|state| state.index.row(id));
+        let row = || self.read(|state| state.index.row(id).map(|row| (row, state.root)));
         let mut seen = row();
         for _ in 1..ATTEMPTS {
             match self.get_row(id, seen).await {
@@ -242,15 +261,16 @@ impl Journal {
     async fn get_row(
         &self,
         id: &RecordId,
-        row: Option<Indexed>,
+        row: Option<(Indexed, Generation)>,
     ) -> Result<Option<(u64, Zeroizing<Vec<u8>>)>, JournalError> {
-        let Some(indexed) = row else { return Ok(None) };
+        let Some((indexed, root)) = row else { return Ok(None) };
         let key = id.storage_key(&self.keys.record_names);
         let sealed = self.store.get(key).await?.ok_or(JournalError::RecordMissing)?;
         if BlobHash::of(&sealed) != indexed.hash {
             return Err(JournalError::RecordNotCurrent);
         }
-        record::open(&self.keys.records, id, indexed.version, &sealed)
+        let keys = self.keys_of(root.of_version(indexed.version))?;
+        record::open(&keys.records, id, indexed.version, &sealed)
             .map(|plaintext| Some((indexed.version, plaintext)))
             .map_err(|_| JournalError::RecordNotCurrent)
     }
@@ -330,13 +350,14 @@ impl Journal {
     }
 
     fn follow(&self, sealed: &[u8], own: Option<Checkpoint>) -> Result<Checkpoint, JournalError> {
-        let at = self.checkpoint();
+        let (at, root) = self.read(|state| (state.checkpoint, state.root));
         let sequence = at.sequence.saturating_add(1);
-        let plaintext =
-            secret::open(&self.keys.entries, LABEL_ENTRY, &sequence.to_be_bytes(), sealed)
-                .map_err(|_| JournalError::EntryDoesNotOpen { sequence })?;
+        let keys = self.keys_of(root.number)?;
+        let plaintext = secret::open(&keys.entries, LABEL_ENTRY, &sequence.to_be_bytes(), sealed)
+            .map_err(|_| JournalError::EntryDoesNotOpen { sequence })?;
         let entry: Entry = codec::decode(&plaintext)?;
-        if entry.sequence != sequence || entry.previous != at.hash {
+        let next_root = entry.next_root.is_none_or(|next| next.follows(root));
+        if entry.sequence != sequence || entry.previous != at.hash || !next_root {
             return Err(JournalError::ChainBroken { sequence });
         }
         let reached = Checkpoint { sequence, hash: BlobHash::of(sealed) };
@@ -362,6 +383,9 @@ impl Journal {
             }
         }
         state.audited = entry.audited.or(state.audited);
+        if let Some(next) = entry.next_root {
+            state.root = next.after(entry.sequence);
+        }
         state.checkpoint = Checkpoint { sequence: entry.sequence, hash };
     }
 
@@ -388,20 +412,33 @@ impl Writer<'_> {
     }
 
     /// Commits all of `writes` or none of them; durable when it returns.
-    pub(crate) async fn commit(mut self, writes: Vec<Write>) -> Result<Checkpoint, JournalError> {
+    pub(crate) async fn commit(self, writes: Vec<Write>) -> Result<Checkpoint, JournalError> {
+        self.commit_and_begin(writes, None).await
+    }
+
+    /// [`Writer::commit`], after which everything is sealed under the generation `next_root`.
+    async fn commit_and_begin(
+        mut self,
+        writes: Vec<Write>,
+        next_root: Option<NextRoot>,
+    ) -> Result<Checkpoint, JournalError> {
         let journal = self.journal;
         let sequence = self.sequence()?;
-        let previous = journal.checkpoint().hash;
+        let (Checkpoint { hash: previous, .. }, root) =
+            journal.read(|state| (state.checkpoint, state.root));
+        let keys = journal.keys_of(root.number)?;
         let newest = journal.audit.get().and_then(Newest::current);
         let audited = newest.filter(|newest| Some(*newest) != journal.audited());
-        let mut entry = Entry { sequence, previous, writes: Vec::new(), audited };
+        let mut entry = Entry { sequence, previous, writes: Vec::new(), audited, next_root };
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
         for write in writes {
             let key = write.id.storage_key(&journal.keys.record_names);
             let hash = match &write.plaintext {
                 Some(plaintext) => {
-                    let keys = &journal.keys.records;
-                    let sealed = record::seal(keys, &write.id, sequence, plaintext)?;
+                    let mut sealed = record::seal(&keys.records, &write.id, sequence, plaintext)?;
+                    if write.id == RecordId::Snapshot {
+                        sealed = snapshot::labelled(sealed, root.number);
+                    }
                     let hash = BlobHash::of(&sealed);
                     puts.push((key, sealed));
                     Some(hash)
@@ -414,7 +451,7 @@ impl Writer<'_> {
             entry.writes.push((write.id, hash));
         }
         let sealed = secret::seal(
-            &journal.keys.entries,
+            &keys.entries,
             LABEL_ENTRY,
             &sequence.to_be_bytes(),
             &codec::encode(&entry)?,

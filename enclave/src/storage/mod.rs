@@ -9,6 +9,8 @@ pub(crate) mod tenure;
 #[cfg(test)]
 pub(crate) mod opponent;
 #[cfg(test)]
+mod rotation_tests;
+#[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tenure_tests;

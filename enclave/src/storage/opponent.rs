@@ -146,6 +146,23 @@ impl Store for Opponent {
         let content = held.slots.entry(slot).or_insert(content).clone();
         self.written(&mut held).map(|()| content)
     }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        expected: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut held = self.held();
+        if held.full {
+            return Err(StoreError::Full);
+        }
+        if held.slots.get(&slot) == Some(&expected) {
+            held.slots.insert(slot, content);
+        }
+        let now = held.slots.get(&slot).cloned();
+        self.written(&mut held).map(|()| now)
+    }
 }
 
 pub(crate) fn key(number: u8) -> RecordId {

@@ -32,6 +32,14 @@ pub(crate) enum Failure {
     )]
     WrappedUnderAnotherKey,
 
+    #[error(
+        "the keyring in the store is not of the root key that was unwrapped: one of the two is older \
+         than the other. Put the store back as it was"
+    )]
+    OtherKeyring,
+    #[error("another worker has changed the root key in the store meanwhile")]
+    SlotChanged,
+
     // The way to the KMS.
     #[error(
         "the server at the KMS's endpoint is not the KMS: its certificate is not of the pinned roots \
@@ -116,6 +124,15 @@ pub(crate) enum Failure {
     OtherOfPeer(u16),
     #[error("the peer's answer is not of this exchange: it is not believed")]
     NotOfThisExchange,
+
+    // A new root key.
+    #[error(
+        "this worker cannot keep another root key: it had its own from a peer, or is given one. Start \
+         it with the service's unseal provider, and rotate there"
+    )]
+    NoKeeper,
+    #[error("the file with the root key cannot be replaced")]
+    FileNotReplaced,
 
     // This worker.
     #[error("the NSM gave no document: {0}")]

@@ -14,21 +14,29 @@
 
 mod conversation;
 mod failure;
+mod keeper;
 mod kms;
 mod peer;
 mod provider;
 mod shares;
+mod slot;
 mod tls;
 mod wrapped;
 
 pub(crate) use failure::Failure;
+pub(crate) use keeper::Keeper;
+pub use keeper::RootKeyFile;
 pub use peer::Peer;
 pub use provider::{AwsKms, InvalidKms, KeyArn};
 pub(crate) use shares::{Ceremony, Refused};
-pub use shares::{InvalidShares, OperatorShare, OperatorShares, ShareError};
+pub use shares::{
+    FormerHolders, InvalidShares, MAX_HOLDERS, NextHolders, OperatorShare, OperatorShares,
+    ShareError,
+};
 pub use tls::any_certificate;
 
 use crate::configuration::{BOOT_CONFIGURATION_PCR, BootConfiguration, InvalidConfiguration};
+use crate::keyring::Keyring;
 use crate::log::{Event, log};
 use crate::peers::{Admission, InvalidPeers, SignedStatement};
 use crate::secret::{RandomUnavailable, RootKey, fill_random};
@@ -37,6 +45,7 @@ use kms::KmsClient;
 use peer::PeerClient;
 use sekisho_nsm::{Nsm, NsmError};
 use sekisho_wire::{Address, RecordKey, Store, StoreClient};
+use slot::Slot;
 use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
@@ -78,13 +87,15 @@ pub(crate) struct Unsealer {
 }
 
 enum Way {
-    Kms(KmsClient),
+    Kms(Arc<KmsClient>),
     Peer(PeerClient),
 }
 
-/// A root key that has come.
+/// A root key that has come, with the others that are in use.
 pub(crate) struct Unsealed {
-    pub(crate) root: RootKey,
+    pub(crate) keyring: Keyring,
+    /// How another is kept.
+    pub(crate) keeper: Keeper,
     /// Where the journal of the peer that gave it stands: this worker's has to be the same.
     pub(crate) reached: Option<Checkpoint>,
 }
@@ -100,7 +111,7 @@ impl Unsealer {
         pauses: Pauses,
     ) -> Result<Self, InvalidKms> {
         let kms = KmsClient::new(provider.clone(), account, egress, nsm.clone())?;
-        Ok(Self { way: Way::Kms(kms), store, nsm, pauses })
+        Ok(Self { way: Way::Kms(Arc::new(kms)), store, nsm, pauses })
     }
 
     /// `statements` of operators may allow the peer, or this worker.
@@ -156,16 +167,20 @@ impl Unsealer {
     async fn attempt(&self, fresh: &mut Option<Fresh>) -> Result<Unsealed, Failure> {
         match &self.way {
             Way::Kms(kms) => {
-                let root = self.unwrapped(kms, fresh).await?;
-                Ok(Unsealed { root, reached: None })
+                let keyring = self.unwrapped(kms, fresh).await?;
+                let keeper = Keeper::of_kms(kms.clone(), SLOT, self.store.clone());
+                Ok(Unsealed { keyring, keeper, reached: None })
             }
             Way::Peer(peer) => {
                 // Two services with one root key would be two histories of one.
                 if self.store.head().await? == 0 {
                     return Err(Failure::NoJournal);
                 }
-                let (root, reached) = peer.join().await?;
-                Ok(Unsealed { root, reached: Some(reached) })
+                let (given, reached) = peer.join().await?;
+                let (keyring, slot) =
+                    Keyring::from_peer(&given).map_err(|_| Failure::NotOfThisExchange)?;
+                let keeper = Keeper::of_peer(slot, self.store.clone());
+                Ok(Unsealed { keyring, keeper, reached: Some(reached) })
             }
         }
     }
@@ -174,12 +189,13 @@ impl Unsealer {
         &self,
         kms: &KmsClient,
         fresh: &mut Option<Fresh>,
-    ) -> Result<RootKey, Failure> {
+    ) -> Result<Keyring, Failure> {
         let held = match self.store.slot(SLOT).await? {
             Some(held) => held,
             None => self.first_key(kms, fresh).await?,
         };
-        let wrapped = WrappedKey::decode(&held)?;
+        let slot = Slot::decode(&held);
+        let wrapped = WrappedKey::decode(&slot.wrapped)?;
         if wrapped.key != *kms.key() {
             return Err(Failure::WrappedUnderAnotherKey);
         }
@@ -191,7 +207,7 @@ impl Unsealer {
             return Err(Failure::OtherPlaintext);
         }
         let key: &[u8; ROOT_KEY] = key.as_slice().try_into().map_err(|_| Failure::Malformed)?;
-        Ok(RootKey::from_bytes(key))
+        slot.keyring(&RootKey::from_bytes(key)).map_err(|_| Failure::OtherKeyring)
     }
 
     /// A new key, and what the store holds then: durable before anything is done with it.

@@ -15,7 +15,7 @@ use crate::peers::{
     Admission, CHALLENGE_PATH, JOIN_PATH, PeerRefused, SignedStatement, Transcript,
     joining_user_data,
 };
-use crate::secret::{RootKey, fill_random};
+use crate::secret::fill_random;
 use crate::storage::checkpoint::Checkpoint;
 use crate::storage::record::BlobHash;
 use base64::Engine as _;
@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
 /// Bytes of this side's nonce.
 const NONCE: usize = 32;
@@ -109,13 +110,13 @@ impl PeerClient {
         })
     }
 
-    /// The root key, and where the peer's journal stands.
-    pub(super) async fn join(&self) -> Result<(RootKey, Checkpoint), Failure> {
+    /// The keyring as the peer encodes it, and where the peer's journal stands.
+    pub(super) async fn join(&self) -> Result<(Zeroizing<Vec<u8>>, Checkpoint), Failure> {
         let stream = egress::connect(&self.egress, &self.peer.endpoint).await?;
         timeout(PATIENCE, self.exchange(stream)).await.map_err(|_| Failure::Late)?
     }
 
-    async fn exchange(&self, stream: Stream) -> Result<(RootKey, Checkpoint), Failure> {
+    async fn exchange(&self, stream: Stream) -> Result<(Zeroizing<Vec<u8>>, Checkpoint), Failure> {
         let connecting = self.tls.connect(self.server_name.clone(), stream);
         let stream = connecting.await.map_err(|_| Failure::Broken)?;
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -143,10 +144,8 @@ impl PeerClient {
         let transcript =
             Transcript { giving: &giving, joining: &joining, configuration: &self.configuration };
         let (info, bound) = transcript.binding();
-        let root = pair.open(info, &bound, &sealed).ok_or(Failure::NotOfThisExchange)?;
-        let root: &[u8; super::ROOT_KEY] =
-            root.as_slice().try_into().map_err(|_| Failure::NotOfThisExchange)?;
-        Ok((RootKey::from_bytes(root), reached))
+        let given = pair.open(info, &bound, &sealed).ok_or(Failure::NotOfThisExchange)?;
+        Ok((given, reached))
     }
 
     /// The peer's document is one of the service's, of a worker that may have the root key, for this

@@ -61,13 +61,18 @@ pub(super) fn run(options: &Options) {
     let mut run = Run { folder: folder_path, random, model, host, worker, listener: None };
     run.listen();
     run.wait("the first start", |model| model.ready);
-    let (mut in_snapshots, mut full) = (0, 0);
+    let (mut in_snapshots, mut in_rotations, mut full) = (0, 0, 0);
     for kill in 1..=options.kills {
         let before = run.model().acknowledged;
         run.wait("a change to be acknowledged", |model| model.acknowledged > before);
-        let snapshots = run.model().snapshots;
-        match run.random.below(4) {
+        let (snapshots, rotations) = {
+            let model = run.model();
+            (model.snapshots, model.rotations)
+        };
+        match run.random.below(5) {
             0 => run.wait("a snapshot", |model| model.in_snapshot),
+            2 => run.wait("a rotation", |model| model.in_rotation),
+            3 => run.wait("a rotation's end", |model| model.rotations > rotations),
             1 => run.wait("a snapshot's end", |model| model.snapshots > snapshots),
             _ => run.pause(150),
         }
@@ -76,6 +81,7 @@ pub(super) fn run(options: &Options) {
         }
         run.pause(15);
         in_snapshots += u32::from(run.model().in_snapshot);
+        in_rotations += u32::from(run.model().in_rotation);
         match run.random.below(3) {
             0 => run.kill_worker(),
             1 => run.kill_host(),
@@ -86,13 +92,16 @@ pub(super) fn run(options: &Options) {
             let seconds = started.elapsed().as_secs();
             let model = run.model();
             println!(
-                "{kill:5} kills, {in_snapshots} of them in snapshots, {full} on a full disk; \
-                 {} acknowledged, {} failed, {} snapshots; {seconds} s",
-                model.acknowledged, model.failed, model.snapshots
+                "{kill:5} kills, {in_snapshots} of them in snapshots, {in_rotations} in rotations of the \
+                 root key, {full} on a full disk; {} acknowledged, {} failed, {} snapshots, {} \
+                 rotations; {seconds} s",
+                model.acknowledged, model.failed, model.snapshots, model.rotations
             );
         }
     }
     run.kill_both();
+    let rotations = run.model().rotations;
+    run.wait("a rotation's end", |model| model.rotations > rotations);
     run.check_audit();
     assert!(full > 0 || options.small_disk.is_none(), "no change ever failed on a full disk");
     println!("nothing acknowledged is lost (seed {})", options.seed);

@@ -119,4 +119,13 @@ impl Store for Faulty {
     async fn fill_slot(&self, slot: RecordKey, content: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         self.write(self.store.fill_slot(slot, content)).await
     }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.write(self.store.replace_slot(slot, held, content)).await
+    }
 }

@@ -15,6 +15,11 @@ pub(super) struct Model {
     pub(super) snapshots: u32,
     pub(super) acknowledged: u64,
     pub(super) failed: u64,
+    pub(super) in_rotation: bool,
+    /// That came to their end.
+    pub(super) rotations: u64,
+    /// Of the root key of which nothing was left before.
+    generation: u64,
     /// The first thing that must never happen.
     pub(super) broken: Option<String>,
 }
@@ -33,6 +38,7 @@ impl Model {
         self.found.clear();
         self.ready = false;
         self.in_snapshot = false;
+        self.in_rotation = false;
     }
 
     pub(super) fn hear(&mut self, line: &str) {
@@ -57,6 +63,16 @@ impl Model {
             "audit" => {
                 self.audited.insert(words[1].to_owned());
                 self.acknowledged += 1;
+            }
+            "generation" if number(1) < self.generation => {
+                self.breaks(format!("the root key of generation {} is back", number(1)));
+            }
+            "generation" => {}
+            "rotate" => self.in_rotation = true,
+            "rotated" => {
+                self.in_rotation = false;
+                self.rotations += 1;
+                self.generation = number(1);
             }
             "snapshot" => self.in_snapshot = true,
             "snapshot-over" => {

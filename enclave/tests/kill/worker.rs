@@ -9,15 +9,17 @@
 //! failed <id>
 //! audit <request id>             acknowledged by the audit log
 //! snapshot | snapshot-over
+//! generation <number>            of the root key, at the start
+//! rotate | rotated <number>      a new root key: begun, and nothing left of the one before
 //! broken <reason>                what must never happen
 //! ```
 
 use sekisho_devkit::Random;
 use sekisho_enclave::probe::Storage;
-use sekisho_enclave::{BootError, JournalError, RootKey};
+use sekisho_enclave::{BootError, JournalError, RootKey, RootKeyFile};
 use sekisho_wire::{Address, StoreClient};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +81,10 @@ pub(super) async fn run(folder: &Path, seed: u64) {
             }
         }
     }
+    say(format_args!("generation {}", storage.root_key().0));
     say(format_args!("ready"));
     let mut random = Random::new(seed);
+    tokio::spawn(rotate(storage.clone(), Random::new(random.next())));
     for task in 0..TASKS {
         tokio::spawn(load(storage.clone(), task, Random::new(random.next()), seed));
     }
@@ -100,14 +104,59 @@ pub(super) async fn run(folder: &Path, seed: u64) {
 async fn open(folder: &Path) -> Storage {
     let store = Address::Unix { path: folder.join("store") };
     loop {
-        let root = RootKey::from_bytes(&ROOT);
-        match Storage::open(StoreClient::dial(store.clone()), &root, ENTRIES, ROWS).await {
+        let file = RootFile { path: folder.join("root") };
+        let root = RootKey::from_bytes(&file.read());
+        let client = StoreClient::dial(store.clone());
+        match Storage::open(client, &root, ENTRIES, ROWS, Some(Arc::new(file))).await {
             Ok(storage) => return storage,
             Err(BootError::Journal(JournalError::Store(_))) => pause().await,
             Err(BootError::Audit(error)) if error.to_string().starts_with("the store") => {
                 pause().await;
             }
+            Err(BootError::RootKeyFile(error)) if error.starts_with("the host's store") => {
+                pause().await;
+            }
             Err(error) => broken(format_args!("the boot fails: {error}")),
+        }
+    }
+}
+
+/// The root key, in a file beside the store as in a development service's folder.
+struct RootFile {
+    path: PathBuf,
+}
+
+impl RootFile {
+    fn read(&self) -> [u8; 32] {
+        std::fs::read(&self.path).map_or(ROOT, |bytes| bytes.try_into().unwrap())
+    }
+}
+
+impl RootKeyFile for RootFile {
+    fn replace(&self, root: &[u8; 32]) -> std::io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut file = std::fs::File::create(&new)?;
+        file.write_all(root)?;
+        file.sync_all()?;
+        std::fs::rename(new, &self.path)
+    }
+}
+
+/// One rotation after the other; the first thing is to end one that another start has begun.
+async fn rotate(storage: Arc<Storage>, mut random: Random) {
+    loop {
+        if storage.root_key().1 {
+            say(format_args!("rotate"));
+            while storage.root_key().1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            say(format_args!("rotated {}", storage.root_key().0));
+        }
+        tokio::time::sleep(Duration::from_millis(random.below(60))).await;
+        say(format_args!("rotate"));
+        if !storage.rotate().await {
+            // The disk, or it has begun nevertheless.
+            pause().await;
         }
     }
 }

@@ -12,7 +12,7 @@ use sekisho_attestation::{PcrValue, Pcrs};
 use sekisho_devkit::{DevelopmentPki, EmulatedNsm, Measurements, Options, Signer};
 use sekisho_enclave::{
     AttestationBinding, AuditEntry, Boot, BootConfiguration, BootCredential, Measurement,
-    OperatorSignature, Pauses, Peer, Peers, RootKey, SignedStatement, UnsealProvider,
+    OperatorSignature, Pauses, Peer, Peers, RootKey, RootKeyFile, SignedStatement, UnsealProvider,
     UpgradeStatement,
 };
 use sekisho_wire::egress::{Request, Response, read_request, write_response};
@@ -124,6 +124,11 @@ pub(crate) async fn is_unsealed(client: &Client, log: &Log) {
 
 impl Fleet {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// With a file for a new root key.
+    pub(crate) async fn start_with(file: Option<Arc<dyn RootKeyFile>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opponent = Opponent::start(folder.path()).await;
         let socket = folder.path().join("giving.sock");
@@ -141,7 +146,12 @@ impl Fleet {
         };
         let configuration = BootConfiguration { peers: Some(fleet.peers()), ..configuration() };
         let boot = fleet.boot(configuration, "giving.sock", IMAGE);
-        let boot = Boot { root_key: Some(RootKey::from_bytes(&ROOT_KEY)), egress: None, ..boot };
+        let boot = Boot {
+            root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
+            root_key_file: file,
+            egress: None,
+            ..boot
+        };
         fleet.giving = Some(Worker::start(boot, fleet.log.clone()).await.unwrap());
         fleet.service_ca_sha256 = attested(&fleet.client).await.service_ca_sha256;
         fleet.serve_egress().await;
@@ -182,6 +192,7 @@ impl Fleet {
             configuration,
             nsm: nsm_of(&PKI, image, false),
             root_key: None,
+            root_key_file: None,
             egress: Some(Address::Unix { path: self.folder.path().join("egress.sock") }),
             statements: Vec::new(),
             credentials: vec![BootCredential {

@@ -387,4 +387,13 @@ impl Store for Opponent {
         let store = self.store();
         self.write(what, async { store.fill_slot(slot, content).await }, wanted).await
     }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store().replace_slot(slot, held, content).await
+    }
 }

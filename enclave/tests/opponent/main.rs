@@ -26,6 +26,7 @@ mod imports;
 mod peers;
 mod relay;
 mod requests;
+mod rotation;
 mod shares;
 mod snapshots;
 mod store;

@@ -96,6 +96,7 @@ pub(crate) fn configuration() -> BootConfiguration {
         names: Vec::new(),
         quotas: Quotas::none(),
         peers: None,
+        policy_module_size: None,
     }
 }
 
@@ -163,6 +164,7 @@ impl Scene {
             configuration,
             nsm,
             root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
+            root_key_file: None,
             egress: None,
             statements: Vec::new(),
             credentials: vec![BootCredential {

@@ -61,7 +61,8 @@ impl Ceremony {
 
     fn configuration(&self) -> BootConfiguration {
         let holders = self.pairs.iter().map(|pair| pair.public_key().to_vec()).collect();
-        let unseal = UnsealProvider::OperatorShares(OperatorShares { holders, threshold: 2 });
+        let unseal =
+            UnsealProvider::OperatorShares(OperatorShares { holders, threshold: 2, former: None });
         BootConfiguration { unseal, ..configuration() }
     }
 
@@ -75,6 +76,7 @@ impl Ceremony {
             configuration,
             nsm: nsm(),
             root_key: None,
+            root_key_file: None,
             egress: None,
             statements: Vec::new(),
             credentials: vec![BootCredential {

@@ -19,23 +19,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-const SLOT: RecordKey = RecordKey(*b"root-key aws-kms");
+pub(crate) const SLOT: RecordKey = RecordKey(*b"root-key aws-kms");
 const ACCESS_KEY_ID: &str = "AKIASEKISHOACALLERSX";
 const SECRET: &str = "dGhlIHNlY3JldCBvZiBhIGNhbGxlcg";
 
 /// A worker that is unsealed by a KMS, and its host.
-struct Unsealing {
-    folder: tempfile::TempDir,
-    opponent: Opponent,
-    kms: Kms,
-    client: Client,
-    log: Log,
-    worker: Option<Worker>,
+pub(crate) struct Unsealing {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) opponent: Opponent,
+    pub(crate) kms: Kms,
+    pub(crate) client: Client,
+    pub(crate) log: Log,
+    pub(crate) worker: Option<Worker>,
 }
 
 impl Unsealing {
     /// Nothing runs but the host and the KMS.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opponent = Opponent::start(folder.path()).await;
         let kms = Kms::start(folder.path(), opponent.clone()).await;
@@ -50,7 +50,7 @@ impl Unsealing {
     }
 
     /// A worker that was unsealed before and is not running.
-    async fn unsealed_before() -> Self {
+    pub(crate) async fn unsealed_before() -> Self {
         let mut unsealing = Self::new().await;
         unsealing.start().await;
         unsealing.is_unsealed().await;
@@ -58,7 +58,7 @@ impl Unsealing {
         unsealing
     }
 
-    fn parameters(&self) -> Boot {
+    pub(crate) fn parameters(&self) -> Boot {
         let mut bounds = bounds();
         bounds.unsealing =
             Pauses { first: Duration::from_millis(5), last: Duration::from_millis(50) };
@@ -66,6 +66,7 @@ impl Unsealing {
             configuration: BootConfiguration { unseal: self.kms.provider(), ..configuration() },
             nsm: nsm(),
             root_key: None,
+            root_key_file: None,
             egress: Some(Kms::egress(self.folder.path())),
             statements: Vec::new(),
             credentials: vec![BootCredential {
@@ -81,13 +82,13 @@ impl Unsealing {
     }
 
     /// Starts a worker, which is sealed at first.
-    async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         self.log.forget();
         let worker = Worker::start(self.parameters(), self.log.clone()).await;
         self.worker = Some(worker.expect("it serves, sealed"));
     }
 
-    async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.worker.take().expect("it runs").stop().await;
     }
 
@@ -95,7 +96,7 @@ impl Unsealing {
         self.client.get("/health").await.unwrap().json()["status"].clone()
     }
 
-    async fn is_unsealed(&self) {
+    pub(crate) async fn is_unsealed(&self) {
         for _ in 0..3000 {
             // A connection of the moment in which it is unsealed ends without an answer.
             let answer = self.client.get("/health").await;
@@ -126,7 +127,7 @@ impl Unsealing {
 
     /// Everybody behaves: the same worker is unsealed, makes a key, and so does the next one, who
     /// has the same root key. The host has heard and stored nothing of it.
-    async fn recovers(mut self) {
+    pub(crate) async fn recovers(mut self) {
         self.opponent.behave();
         self.kms.behave();
         self.is_unsealed().await;

@@ -98,6 +98,41 @@ impl Journal {
         Ok(Ok(content.to_vec()))
     }
 
+    /// Replaces what a slot holds, as [`sekisho_wire::Store::replace_slot`] says.
+    pub(super) fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: &[u8],
+        content: &[u8],
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.try_replace_slot(slot, held, content).map_err(|error| {
+            error!(%error, "a slot cannot be replaced");
+            self.close();
+            as_store_error(&error)
+        })
+    }
+
+    fn try_replace_slot(
+        &self,
+        slot: RecordKey,
+        held: &[u8],
+        content: &[u8],
+    ) -> Result<Option<Vec<u8>>, redb::Error> {
+        let database = self.opened()?;
+        let Some(database) = &*database else { return Err(redb::Error::PreviousIo) };
+        let transaction = database.begin_write()?;
+        {
+            let mut slots = transaction.open_table(SLOTS)?;
+            let now = slots.get(&slot.0)?.map(|now| now.value().to_vec());
+            if now.as_deref() != Some(held) {
+                return Ok(now);
+            }
+            slots.insert(&slot.0, content)?;
+        }
+        transaction.commit()?;
+        Ok(Some(content.to_vec()))
+    }
+
     /// Entries from `from` on, within the limits of a page.
     pub(super) fn entries(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
         let limit = limit.min(MAX_PAGE_ITEMS) as usize;

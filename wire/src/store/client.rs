@@ -220,6 +220,21 @@ impl Store for StoreClient {
             _ => Err(StoreError::Malformed),
         }
     }
+
+    async fn replace_slot(
+        &self,
+        slot: RecordKey,
+        held: Vec<u8>,
+        content: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if held.len() > MAX_SLOT || content.len() > MAX_SLOT {
+            return Err(StoreError::TooLarge);
+        }
+        match self.call(Request::ReplaceSlot { slot, held, content }).await? {
+            Response::Record(now) => Ok(now),
+            _ => Err(StoreError::Malformed),
+        }
+    }
 }
 
 /// The longest answer that makes sense, with some room for names and numbers.
@@ -233,7 +248,7 @@ fn longest_answer(request: &Request) -> usize {
             | Request::Compact { .. }
             | Request::AppendAudit { .. } => 0,
             Request::Get(_) => MAX_BLOB,
-            Request::Slot(_) | Request::FillSlot { .. } => MAX_SLOT,
+            Request::Slot(_) | Request::FillSlot { .. } | Request::ReplaceSlot { .. } => MAX_SLOT,
             // A page may be one blob that is longer than what pages are otherwise bounded by.
             Request::Entries { limit, .. } => {
                 MAX_BLOB + (*limit).min(MAX_PAGE_ITEMS) as usize * HEADS_OF_AN_ITEM

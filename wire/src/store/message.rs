@@ -38,6 +38,13 @@ pub(super) enum Request {
         #[serde(with = "serde_bytes")]
         content: Vec<u8>,
     },
+    ReplaceSlot {
+        slot: RecordKey,
+        #[serde(with = "serde_bytes")]
+        held: Vec<u8>,
+        #[serde(with = "serde_bytes")]
+        content: Vec<u8>,
+    },
 }
 
 /// What the host answers.

@@ -74,5 +74,11 @@ async fn carry_out<T: Store>(store: &T, request: Request) -> Result<Response, St
             let held = store.fill_slot(slot, content).await?;
             Ok(Response::Record(Some(held)))
         }
+        Request::ReplaceSlot { slot, held, content } => {
+            if held.len() > MAX_SLOT || content.len() > MAX_SLOT {
+                return Err(StoreError::TooLarge);
+            }
+            store.replace_slot(slot, held, content).await.map(Response::Record)
+        }
     }
 }

@@ -25,6 +25,28 @@ pub enum JournalError {
         /// Its number.
         sequence: u64,
     },
+    /// What is in the store goes on under a later root key than the one that was unwrapped.
+    #[error(
+        "the journal goes on under the root key of generation {generation}, and the store's slot gives \
+         that of generation {held}: the host has served an older slot than the journal's"
+    )]
+    RootKeyOlder {
+        /// What it is sealed under.
+        generation: u32,
+        /// The newest one there is.
+        held: u32,
+    },
+    /// What is in the store is sealed under a root key that was rotated away.
+    #[error(
+        "the journal is of the root key's generation {generation}, which was rotated away (now \
+         {held}): the host has served an older journal than the slot's"
+    )]
+    RootKeyNewer {
+        /// What it is sealed under.
+        generation: u32,
+        /// The one there is.
+        held: u32,
+    },
     /// An entry does not follow the one before it.
     #[error("journal entry {sequence} does not follow the entry before it")]
     ChainBroken {

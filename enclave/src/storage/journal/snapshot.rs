@@ -15,9 +15,10 @@
 use super::super::checkpoint::Checkpoint;
 use super::super::index::{Index, Indexed};
 use super::super::record::{self, BlobHash, RecordId};
-use super::{Journal, JournalError, State, Write};
+use super::{Generation, Journal, JournalError, State, Write};
 use crate::keys::id::KeyId;
 use crate::log::{Event, log};
+use crate::secret::SealingKeys;
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_COMMIT_RECORDS, Store};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ use zeroize::Zeroizing;
 
 /// A row of a key in a chunk: id, version, hash.
 const ROW: usize = 16 + 8 + 32;
+
+/// Between a sealed manifest and its generation.
+const GENERATION: &[u8] = b"sekisho root generation";
 
 /// Chunks asked for before the first has come: enough to keep both sides busy.
 const AHEAD: usize = 4;
@@ -65,6 +69,9 @@ struct Manifest {
     audited: Option<Checkpoint>,
     /// The manifest's own entry.
     sequence: u64,
+    /// What chunks and manifest are sealed under: no generation begins while they are made.
+    #[serde(default)]
+    root: Generation,
     chunks: Vec<Indexed>,
 }
 
@@ -102,12 +109,14 @@ impl Journal {
 
     /// Makes a snapshot and has the store drop the entries before it.
     pub(crate) async fn snapshot(&self) -> Result<(), JournalError> {
-        let (start, audited) = self.read(|state| (state.checkpoint, state.audited));
+        let _one_at_a_time = self.making.lock().await;
+        let (start, audited, root) =
+            self.read(|state| (state.checkpoint, state.audited, state.root));
         let chunks = self.write_chunks(start).await?;
 
         let writer = self.writer().await?;
         let sequence = writer.sequence()?;
-        let manifest = Manifest { start, audited, sequence, chunks };
+        let manifest = Manifest { start, audited, sequence, root, chunks };
         let of_others = |id: &RecordId| matches!(id, RecordId::SnapshotChunk { start: other, .. } if *other != start.sequence);
         let old = self.read(|state| {
             // In the order of ids, chunks come after the manifest.
@@ -176,17 +185,28 @@ impl Journal {
     pub(super) async fn restore(&self) -> Result<(State, Option<Indexed>), JournalError> {
         let name = RecordId::Snapshot.storage_key(&self.keys.record_names);
         let Some(sealed) = self.store.get(name).await? else {
+            self.keys_of(Generation::FIRST.number)?;
             return Ok((State::default(), None));
         };
-        let plaintext = record::open(&self.keys.records, &RecordId::Snapshot, 0, &sealed)
+        let (blob, generation) = generation_of(&sealed);
+        let keys = self.keys_of(generation)?;
+        let plaintext = record::open(&keys.records, &RecordId::Snapshot, 0, blob)
             .map_err(|_| JournalError::SnapshotDoesNotOpen)?;
-        let Manifest { start, audited, sequence, chunks } = codec::decode(&plaintext)?;
+        let Manifest { start, audited, sequence, root, chunks } = codec::decode(&plaintext)?;
+        if root.number != generation {
+            return Err(JournalError::SnapshotDoesNotOpen);
+        }
         let snapshot = Indexed { version: sequence, hash: BlobHash::of(&sealed) };
-        let index = self.read_chunks(start.sequence, chunks).await?;
-        Ok((State { checkpoint: start, audited, index }, Some(snapshot)))
+        let index = self.read_chunks(start.sequence, chunks, &keys).await?;
+        Ok((State { checkpoint: start, audited, root, index }, Some(snapshot)))
     }
 
-    async fn read_chunks(&self, start: u64, chunks: Vec<Indexed>) -> Result<Index, JournalError> {
+    async fn read_chunks(
+        &self,
+        start: u64,
+        chunks: Vec<Indexed>,
+        sealing: &SealingKeys,
+    ) -> Result<Index, JournalError> {
         let (mut keys, mut others) = (Vec::new(), Vec::new());
         let mut expected = (0..).zip(chunks);
         let mut coming = VecDeque::with_capacity(AHEAD);
@@ -204,7 +224,7 @@ impl Journal {
             if BlobHash::of(&sealed) != row.hash {
                 return Err(JournalError::ChunkNotCurrent { number });
             }
-            let plaintext = record::open(&self.keys.records, &id, row.version, &sealed)
+            let plaintext = record::open(&sealing.records, &id, row.version, &sealed)
                 .map_err(|_| JournalError::ChunkNotCurrent { number })?;
             let chunk: Chunk = codec::decode(&plaintext)?;
             unpack(&chunk.keys, &mut keys)?;
@@ -213,6 +233,24 @@ impl Journal {
         }
         Ok(Index::from_rows(keys, others))
     }
+}
+
+/// A manifest with the generation that it is sealed under behind it, so that whoever lacks that root
+/// key can say so. One of the first has none, as before there were others; whoever changes it keeps
+/// it from being opened.
+pub(super) fn labelled(mut sealed: Vec<u8>, generation: u32) -> Vec<u8> {
+    if generation > Generation::FIRST.number {
+        sealed.extend_from_slice(GENERATION);
+        sealed.extend_from_slice(&generation.to_be_bytes());
+    }
+    sealed
+}
+
+fn generation_of(labelled: &[u8]) -> (&[u8], u32) {
+    let found = labelled.split_last_chunk::<4>().and_then(|(rest, number)| {
+        Some((rest.strip_suffix(GENERATION)?, u32::from_be_bytes(*number)))
+    });
+    found.unwrap_or((labelled, Generation::FIRST.number))
 }
 
 pub(super) fn readable_as(bytes: &[u8]) -> usize {

@@ -13,10 +13,13 @@ mod shamir;
 mod share;
 mod slot;
 
-pub use provider::{InvalidShares, OperatorShares};
+pub use provider::{FormerHolders, InvalidShares, MAX_HOLDERS, OperatorShares};
 pub(crate) use refused::Refused;
-pub use share::{OperatorShare, ShareError};
+pub use share::{NextHolders, OperatorShare, ShareError};
+pub(crate) use slot::{RewrapFailed, SharedKey};
 
+use super::slot::Slot;
+use super::{Keeper, Unsealed};
 use crate::hpke::{HpkeKey, HpkePair};
 use crate::log::{Event, log};
 use crate::secret::RootKey;
@@ -28,6 +31,7 @@ use serde_json::{Value, json};
 use shamir::Bytes;
 use slot::ShareSlot;
 use std::collections::{BTreeMap, BTreeSet};
+use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// Where the wrapped key lies in the store.
@@ -37,6 +41,8 @@ const SLOT: RecordKey = RecordKey(*b"root-key shares ");
 pub(crate) struct Ceremony {
     provider: OperatorShares,
     holders: Vec<HpkeKey>,
+    /// With their threshold.
+    former: Option<(Vec<HpkeKey>, u8)>,
     account: String,
     store: StoreClient,
     /// Of this start: what was given to an earlier one does not open.
@@ -56,9 +62,26 @@ struct State {
     given: BTreeMap<u8, Bytes>,
     /// Whose shares have come, also when they are wiped.
     counted: BTreeSet<u8>,
-    root: Option<RootKey>,
+    /// What lies beside it, sealed under the root key.
+    beside: Option<Slot>,
+    root: Option<Unsealed>,
     /// The root key is there, or was.
     complete: bool,
+    stage: Stage,
+    /// The slot as the host gave it.
+    held: Vec<u8>,
+}
+
+/// Whose shares are waited for.
+#[derive(Default)]
+enum Stage {
+    /// Those of the boot configuration.
+    #[default]
+    Holders,
+    /// The former ones', so that others get new ones.
+    Former,
+    /// The new ones, made at this start: until they have unwrapped this once, the slot stays as it is.
+    Confirming(RootKey),
 }
 
 /// `POST /unseal/init`.
@@ -85,12 +108,13 @@ impl Ceremony {
         account: &str,
         store: StoreClient,
     ) -> Result<Self, InvalidShares> {
-        let holders = provider.keys()?;
+        let (holders, former) = (provider.keys()?, provider.former_keys()?);
         // The generator that fails here has failed everywhere.
         let pair = HpkePair::generate().map_err(|_| InvalidShares::Key)?;
         Ok(Self {
             provider: provider.clone(),
             holders,
+            former,
             account: account.to_owned(),
             store,
             pair,
@@ -100,7 +124,7 @@ impl Ceremony {
     }
 
     /// The root key, once enough shares are there.
-    pub(crate) async fn root_key(&self) -> RootKey {
+    pub(crate) async fn root_key(&self) -> Unsealed {
         loop {
             let unsealed = self.unsealed.notified();
             if let Some(root) = self.state.lock().await.root.take() {
@@ -129,6 +153,11 @@ impl Ceremony {
             return Err(Refused::OtherNumbers { shares, threshold });
         }
         let mut state = self.loaded().await?;
+        match state.stage {
+            Stage::Confirming(_) => return Ok(self.with_shares(&state)),
+            Stage::Former => return Err(Refused::NotRekeyed),
+            Stage::Holders => {}
+        }
         if !self.is_new().await? {
             return Err(if state.slot.is_some() { Refused::Begun } else { Refused::SlotMissing });
         }
@@ -146,10 +175,16 @@ impl Ceremony {
             return Err(Refused::MadeBefore);
         }
         if state.slot.is_none() {
-            state.slot = Some(self.read(&made)?);
+            self.take_up(&mut state, &made)?;
             log(Event::SharesMade { shares, threshold: threshold.into() });
         }
-        let mut answer = self.describe(&state);
+        Ok(self.with_shares(&state))
+    }
+
+    /// With the shares that this start has made.
+    fn with_shares(&self, state: &State) -> Value {
+        let (shares, threshold) = (self.holders.len(), self.provider.threshold);
+        let mut answer = self.describe(state);
         if let (Some(answer), Some(slot)) = (answer.as_object_mut(), &state.slot) {
             let of = |(index, holder): (u8, &slot::Holder)| {
                 json!({
@@ -165,7 +200,7 @@ impl Ceremony {
             let encrypted: Vec<_> = (1..).zip(slot.holders()).map(of).collect();
             answer.insert("encrypted_shares".into(), encrypted.into());
         }
-        Ok(answer)
+        answer
     }
 
     /// Takes a share: `POST /unseal`. With the last that was missing, the worker is unsealed.
@@ -175,18 +210,19 @@ impl Ceremony {
         let asked: ShareRequest = serde_json::from_slice(body).map_err(|_| FORM)?;
         let holder = hex::decode(&asked.holder_key_sha256).map_err(|_| FORM)?;
         let message = BASE64.decode(&asked.message).map_err(|_| FORM)?;
-        let named = |(_, key): &(u8, &HpkeKey)| key.identifier[..] == holder[..];
-        let (index, holder) = (1..).zip(&self.holders).find(named).ok_or(Refused::UnknownHolder)?;
-
         let mut state = self.loaded().await?;
+        let (holders, threshold) = self.waited_for(&state);
+        let named = |(_, key): &(u8, &HpkeKey)| key.identifier[..] == holder[..];
+        let (index, holder) = (1..).zip(holders).find(named).ok_or(Refused::UnknownHolder)?;
         let slot = state.slot.clone().ok_or(Refused::NotBegun)?;
-        let share =
-            OperatorShare::given_to(&self.pair, holder, &message).ok_or(Refused::NotOpened)?;
+        // A share that is given to unseal is not one for other holders, nor the other way round.
+        let next = matches!(state.stage, Stage::Former).then(|| self.next_holders());
+        let share = OperatorShare::given_to(&self.pair, holder, next.as_ref(), &message);
+        let share = share.ok_or(Refused::NotOpened)?;
         slot.check(&share)?;
         if share.index != index {
             return Err(Refused::NotTheHolders(share.index));
         }
-        let threshold = self.provider.threshold;
         let counts = !state.complete && state.counted.insert(index);
         if counts {
             state.given.insert(index, share.share);
@@ -194,13 +230,11 @@ impl Ceremony {
         }
         if !state.complete && state.given.len() >= usize::from(threshold) {
             let given = state.given.iter().map(|(index, share)| (*index, share));
-            match slot.unwrap(given) {
-                Ok(root) => {
-                    state.root = Some(root);
-                    state.complete = true;
-                    state.given.clear();
-                    self.unsealed.notify_one();
-                }
+            let unwrapped = slot.unwrap(given);
+            match self.go_on(&mut state, unwrapped).await {
+                Ok(()) => {}
+                // What was given stays: whoever gives theirs once more has it tried again.
+                Err(refused @ Refused::Store(_)) => return Err(refused),
                 Err(refused) => {
                     // The shares are good ones of what the host gave; it may give the right one yet.
                     *state = State::default();
@@ -220,7 +254,7 @@ impl Ceremony {
         let mut state = self.state.lock().await;
         if state.slot.is_none() {
             match self.store.slot(SLOT).await? {
-                Some(held) => state.slot = Some(self.read(&held)?),
+                Some(held) => self.take_up(&mut state, &held)?,
                 None if !self.is_new().await? => return Err(Refused::SlotMissing),
                 None => {}
             }
@@ -228,8 +262,103 @@ impl Ceremony {
         Ok(state)
     }
 
-    fn read(&self, held: &[u8]) -> Result<ShareSlot, Refused> {
-        ShareSlot::decode(held, &self.provider, &self.holders, &self.account)
+    fn take_up(&self, state: &mut State, held: &[u8]) -> Result<(), Refused> {
+        let beside = Slot::decode(held);
+        let decode = |keys: &[HpkeKey], threshold| {
+            ShareSlot::decode(&beside.wrapped, threshold, keys, &self.account)
+        };
+        let (slot, stage) = match (decode(&self.holders, self.provider.threshold), &self.former) {
+            (Ok(slot), _) => (slot, Stage::Holders),
+            (Err(Refused::OtherHolders), Some((keys, threshold))) => {
+                (decode(keys, *threshold)?, Stage::Former)
+            }
+            (Err(refused), _) => return Err(refused),
+        };
+        (state.slot, state.stage, state.beside) = (Some(slot), stage, Some(beside));
+        state.held = held.to_vec();
+        Ok(())
+    }
+
+    fn waited_for(&self, state: &State) -> (&[HpkeKey], u8) {
+        match (&state.stage, &self.former) {
+            (Stage::Former, Some((holders, threshold))) => (holders, *threshold),
+            _ => (&self.holders, self.provider.threshold),
+        }
+    }
+
+    fn next_holders(&self) -> NextHolders {
+        let keys: Vec<_> = self.holders.iter().map(|key| key.identifier).collect();
+        NextHolders::new(&keys, self.provider.threshold)
+    }
+
+    /// With enough shares: unseals, or makes new shares, or puts those into the place of the former.
+    async fn go_on(
+        &self,
+        state: &mut State,
+        unwrapped: Result<(RootKey, SharedKey), Refused>,
+    ) -> Result<(), Refused> {
+        let (root, shared) = unwrapped?;
+        match &state.stage {
+            Stage::Holders => {}
+            Stage::Former => return self.make_again(state, root),
+            Stage::Confirming(former) => {
+                if !bool::from(former.expose().ct_eq(root.expose())) {
+                    return Err(Refused::Internal);
+                }
+                let (Some(made), Some(beside)) = (&state.made, &state.beside) else {
+                    return Err(Refused::Internal);
+                };
+                let next = Slot { wrapped: made.clone(), keyrings: beside.keyrings.clone() };
+                let next = next.encode().map_err(|_| Refused::Internal)?;
+                let now =
+                    match self.store.replace_slot(SLOT, state.held.clone(), next.clone()).await {
+                        Ok(now) => now,
+                        // The answer may have been lost alone.
+                        Err(error) => match self.store.slot(SLOT).await? {
+                            Some(now) if now == next => Some(now),
+                            _ => return Err(error.into()),
+                        },
+                    };
+                if now != Some(next) {
+                    return Err(Refused::SlotChanged);
+                }
+                log(Event::Rekeyed);
+            }
+        }
+        state.root = Some(self.unseal(state.beside.take(), (root, shared))?);
+        state.complete = true;
+        state.given.clear();
+        self.unsealed.notify_one();
+        Ok(())
+    }
+
+    /// The root key, which the former holders' shares have unwrapped, for the new ones. Nothing is in
+    /// the store yet.
+    fn make_again(&self, state: &mut State, root: RootKey) -> Result<(), Refused> {
+        let beside = state.beside.as_ref().ok_or(Refused::Internal)?;
+        beside.keyring(&root).map_err(|_| Refused::SlotDamaged)?;
+        let slot = ShareSlot::make_for(&self.provider, &self.holders, &self.account, &root)?;
+        state.made = Some(slot.encode()?);
+        state.slot = Some(slot);
+        state.given.clear();
+        state.counted.clear();
+        state.stage = Stage::Confirming(root);
+        let (shares, threshold) = (self.holders.len(), self.provider.threshold.into());
+        log(Event::SharesMade { shares, threshold });
+        Ok(())
+    }
+
+    fn unseal(
+        &self,
+        beside: Option<Slot>,
+        (root, shared): (RootKey, SharedKey),
+    ) -> Result<Unsealed, Refused> {
+        let keyring = beside.ok_or(Refused::Internal)?.keyring(&root);
+        Ok(Unsealed {
+            keyring: keyring.map_err(|_| Refused::SlotDamaged)?,
+            keeper: Keeper::of_shares(shared, SLOT, self.store.clone()),
+            reached: None,
+        })
     }
 
     async fn is_new(&self) -> Result<bool, Refused> {
@@ -237,11 +366,17 @@ impl Ceremony {
     }
 
     fn describe(&self, state: &State) -> Value {
-        let word = match (&state.slot, state.complete) {
-            (_, true) => "unsealing",
-            (Some(_), false) => "waits for shares",
-            (None, false) => "waits for init",
+        let word = match (&state.slot, &state.stage, state.complete) {
+            (_, _, true) => "unsealing",
+            (Some(_), Stage::Former, false) => "waits for former holders",
+            (Some(_), _, false) => "waits for shares",
+            (None, _, false) => "waits for init",
         };
+        let (holders, threshold) = self.waited_for(state);
+        let next = matches!(state.stage, Stage::Former).then(|| {
+            let keys: Vec<_> = self.holders.iter().map(|key| hex::encode(key.identifier)).collect();
+            json!({ "holders": keys, "threshold": self.provider.threshold })
+        });
         let of = |(index, key): (u8, &HpkeKey)| {
             json!({
                 "index": index,
@@ -252,14 +387,18 @@ impl Ceremony {
         json!({
             "state": word,
             "ceremony": state.slot.as_ref().map(|slot| hex::encode(slot.ceremony())),
-            "shares": self.holders.len(),
-            "threshold": self.provider.threshold,
+            "shares": holders.len(),
+            "threshold": threshold,
             "given": state.counted.len(),
-            "holders": (1..).zip(&self.holders).map(of).collect::<Vec<_>>(),
+            "holders": (1..).zip(holders).map(of).collect::<Vec<_>>(),
+            "next": next,
+            "rekeyed": matches!(state.stage, Stage::Confirming(_)),
             "worker_key": BASE64.encode(self.pair.public_key()),
         })
     }
 }
 
+#[cfg(test)]
+mod rekey_tests;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,11 @@ pub(crate) enum Refused {
          other numbers"
     )]
     OtherNumbers { shares: usize, threshold: u8 },
+    #[error(
+        "the root key is still wrapped for the former holders: enough of them have to give their shares \
+         first (sekisho rekey)"
+    )]
+    NotRekeyed,
     #[error("the boot configuration names no holder with this public key")]
     UnknownHolder,
     #[error(
@@ -58,6 +63,8 @@ pub(crate) enum Refused {
     SlotMissing,
     #[error("the wrapped root key in the store is damaged: put the store back as it was")]
     SlotDamaged,
+    #[error("another worker has changed the root key in the store meanwhile: begin again")]
+    SlotChanged,
     #[error(
         "the wrapped root key in the store is for other holders, another threshold or another account \
          than this boot configuration's: start the worker with the configuration of this service"
@@ -74,13 +81,21 @@ impl Refused {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
-            Self::NotBegun | Self::Begun | Self::MadeBefore | Self::OtherNumbers { .. } => 409,
+            Self::NotRekeyed
+            | Self::NotBegun
+            | Self::Begun
+            | Self::MadeBefore
+            | Self::OtherNumbers { .. } => 409,
             Self::UnknownHolder
             | Self::NotOpened
             | Self::OtherCeremony { .. }
             | Self::Share(_)
             | Self::NotTheHolders(_) => 403,
-            Self::Store(_) | Self::SlotMissing | Self::SlotDamaged | Self::OtherHolders => 503,
+            Self::Store(_)
+            | Self::SlotMissing
+            | Self::SlotDamaged
+            | Self::SlotChanged
+            | Self::OtherHolders => 503,
             Self::Internal => 500,
         }
     }

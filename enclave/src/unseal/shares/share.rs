@@ -11,6 +11,7 @@ use crate::hpke::{HpkeKey, HpkePair, SealFailed, UnusableKey};
 use crate::principals::first::NotForThisKey;
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
@@ -18,6 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// `info` of the two messages (RFC 9180 §5.1).
 const INFO_HOLDER: &[u8] = b"sekisho v1 operator share";
 const INFO_WORKER: &[u8] = b"sekisho v1 operator share for a worker";
+const LABEL_NEXT: &[u8] = b"sekisho v1 next holders of operator shares";
 /// The only version so far.
 const VERSION: u8 = 1;
 
@@ -30,6 +32,21 @@ pub struct OperatorShare {
     pub(super) index: u8,
     pub(super) threshold: u8,
     pub(super) share: Bytes,
+}
+
+/// For whom a share is given: a digest of the next holders and their threshold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHolders([u8; 32]);
+
+impl NextHolders {
+    /// `holders` by the SHA-256 of their public keys, in their order.
+    pub fn new(holders: &[[u8; 32]], threshold: u8) -> Self {
+        let mut digest = Sha256::new().chain_update(LABEL_NEXT).chain_update([threshold]);
+        for holder in holders {
+            digest.update(holder);
+        }
+        Self(digest.finalize().into())
+    }
 }
 
 /// As it is written into both messages.
@@ -75,9 +92,30 @@ impl OperatorShare {
         Ok(worker.seal_from(holder, INFO_WORKER, b"", &self.encode()?)?)
     }
 
+    /// [`OperatorShare::for_worker`], given so that the root key is wrapped for other holders: for
+    /// these and no others.
+    ///
+    /// # Errors
+    /// [`ShareError`], where the worker's key is none, or HPKE fails.
+    pub fn for_rekeying(
+        &self,
+        holder: &HpkePair,
+        worker: &[u8],
+        next: &NextHolders,
+    ) -> Result<Vec<u8>, ShareError> {
+        let worker = HpkeKey::from_spki(worker)?;
+        Ok(worker.seal_from(holder, INFO_WORKER, &next.0, &self.encode()?)?)
+    }
+
     /// What the holder with this public key has given to the worker with this pair.
-    pub(super) fn given_to(worker: &HpkePair, holder: &HpkeKey, message: &[u8]) -> Option<Self> {
-        Self::decode(&worker.open_from(holder, INFO_WORKER, b"", message)?)
+    pub(super) fn given_to(
+        worker: &HpkePair,
+        holder: &HpkeKey,
+        next: Option<&NextHolders>,
+        message: &[u8],
+    ) -> Option<Self> {
+        let bound = next.map_or(b"".as_slice(), |next| &next.0);
+        Self::decode(&worker.open_from(holder, INFO_WORKER, bound, message)?)
     }
 
     fn encode(&self) -> Result<Zeroizing<Vec<u8>>, CodecError> {
@@ -178,20 +216,20 @@ mod tests {
         let (holder, thief, worker, next) = (pair(), pair(), pair(), pair());
         let key = |pair: &HpkePair| HpkeKey::from_spki(pair.public_key()).unwrap();
         let message = share().for_worker(&holder, worker.public_key()).unwrap();
-        let given = OperatorShare::given_to(&worker, &key(&holder), &message).unwrap();
+        let given = OperatorShare::given_to(&worker, &key(&holder), None, &message).unwrap();
         assert_eq!(*given.share, [7; LENGTH]);
         // Who knows the share, and not the holder's private key.
         let stolen = share().for_worker(&thief, worker.public_key()).unwrap();
-        assert!(OperatorShare::given_to(&worker, &key(&holder), &stolen).is_none());
+        assert!(OperatorShare::given_to(&worker, &key(&holder), None, &stolen).is_none());
         // A worker that was started later.
-        assert!(OperatorShare::given_to(&next, &key(&holder), &message).is_none());
+        assert!(OperatorShare::given_to(&next, &key(&holder), None, &message).is_none());
         // What was encrypted to the worker without a sender.
         let base = share().encrypt(&key(&worker)).unwrap();
-        assert!(OperatorShare::given_to(&worker, &key(&holder), &base).is_none());
+        assert!(OperatorShare::given_to(&worker, &key(&holder), None, &base).is_none());
         for position in 0..message.len() {
             let mut changed = message.clone();
             changed[position] ^= 1;
-            let given = OperatorShare::given_to(&worker, &key(&holder), &changed);
+            let given = OperatorShare::given_to(&worker, &key(&holder), None, &changed);
             assert!(given.is_none(), "byte {position}");
         }
     }

@@ -64,9 +64,19 @@ impl ShareSlot {
         keys: &[HpkeKey],
         account: &str,
     ) -> Result<Self, Refused> {
+        Self::make_for(provider, keys, account, &RootKey::generate()?)
+    }
+
+    /// This root key for these holders: the key that wraps it, and their shares, are new.
+    pub(super) fn make_for(
+        provider: &OperatorShares,
+        keys: &[HpkeKey],
+        account: &str,
+        root: &RootKey,
+    ) -> Result<Self, Refused> {
         let mut ceremony = CeremonyId::default();
-        let (mut shared, mut root) = (Zeroizing::new([0; LENGTH]), Zeroizing::new([0; LENGTH]));
-        for random in [ceremony.as_mut_slice(), shared.as_mut_slice(), root.as_mut_slice()] {
+        let mut shared = Zeroizing::new([0; LENGTH]);
+        for random in [ceremony.as_mut_slice(), shared.as_mut_slice()] {
             fill_random(random)?;
         }
         let shares = shamir::split(&shared, provider.threshold, keys.len())?;
@@ -85,7 +95,7 @@ impl ShareSlot {
             holders,
         };
         let shared = Secret::from_bytes(&shared);
-        let wrapped = secret::seal(&shared, LABEL_ROOT, &header.encode()?, root.as_slice())?;
+        let wrapped = secret::seal(&shared, LABEL_ROOT, &header.encode()?, root.expose())?;
         Ok(Self { header, wrapped })
     }
 
@@ -96,7 +106,7 @@ impl ShareSlot {
     /// Reads what the host has given, if it is for the holders that are measured.
     pub(super) fn decode(
         bytes: &[u8],
-        provider: &OperatorShares,
+        wanted: u8,
         keys: &[HpkeKey],
         account: &str,
     ) -> Result<Self, Refused> {
@@ -107,7 +117,7 @@ impl ShareSlot {
         }
         let holders = holders.iter().map(|holder| &holder.key);
         let same = holders.eq(keys.iter().map(|key| &key.identifier))
-            && *threshold == provider.threshold
+            && *threshold == wanted
             && whose == account;
         if same { Ok(slot) } else { Err(Refused::OtherHolders) }
     }
@@ -139,14 +149,33 @@ impl ShareSlot {
     pub(super) fn unwrap<'a>(
         &self,
         shares: impl IntoIterator<Item = (u8, &'a Bytes)>,
-    ) -> Result<RootKey, Refused> {
+    ) -> Result<(RootKey, SharedKey), Refused> {
         let shared = Secret::from_bytes(&*shamir::combine(shares)?);
         let header = self.header.encode()?;
         // The shares are good, so what is beside them is not.
         let root = secret::open(&shared, LABEL_ROOT, &header, &self.wrapped)
             .map_err(|_| Refused::SlotDamaged)?;
         let root = root.as_slice().try_into().map_err(|_| Refused::SlotDamaged)?;
-        Ok(RootKey::from_bytes(root))
+        Ok((RootKey::from_bytes(root), SharedKey(shared)))
+    }
+}
+
+/// The key of which the operators have shares, for as long as the worker runs: whoever has it has had
+/// the root key.
+pub(crate) struct SharedKey(Secret);
+
+/// What is in the slot is not wrapped under this key, or not of its form.
+pub(crate) struct RewrapFailed;
+
+impl SharedKey {
+    /// A slot's content with another root key for the same holders and their shares.
+    pub(crate) fn rewrap(&self, held: &[u8], root: &RootKey) -> Result<Vec<u8>, RewrapFailed> {
+        let ShareSlot { header, wrapped } = codec::decode(held).map_err(|_| RewrapFailed)?;
+        let bound = header.encode().map_err(|_| RewrapFailed)?;
+        secret::open(&self.0, LABEL_ROOT, &bound, &wrapped).map_err(|_| RewrapFailed)?;
+        let wrapped = secret::seal(&self.0, LABEL_ROOT, &bound, root.expose());
+        let slot = ShareSlot { header, wrapped: wrapped.map_err(|_| RewrapFailed)? };
+        slot.encode().map_err(|_| RewrapFailed)
     }
 }
 

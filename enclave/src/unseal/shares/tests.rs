@@ -19,7 +19,7 @@ impl World {
     fn new() -> Self {
         let pairs: Vec<_> = (0..5).map(|_| HpkePair::generate().unwrap()).collect();
         let holders = pairs.iter().map(|pair| pair.public_key().to_vec()).collect();
-        let provider = OperatorShares { holders, threshold: 3 };
+        let provider = OperatorShares { holders, threshold: 3, former: None };
         Self { opponent: Opponent::default(), pairs, provider }
     }
 
@@ -69,7 +69,7 @@ impl World {
             let answer = self.give(&ceremony, index, share).await.unwrap();
             assert_eq!(answer["counted"], true);
         }
-        fingerprint(&ceremony.root_key().await)
+        fingerprint(ceremony.root_key().await.keyring.newest().1.unwrap())
     }
 }
 
@@ -292,11 +292,11 @@ async fn other_holders_another_threshold_or_another_account() {
     let thief = HpkePair::generate().unwrap().public_key().to_vec();
     let mut holders = world.provider.holders.clone();
     holders[4] = thief;
-    refused(OperatorShares { holders, threshold: 3 }, ACCOUNT).await;
+    refused(OperatorShares { holders, threshold: 3, former: None }, ACCOUNT).await;
     refused(OperatorShares { threshold: 2, ..world.provider.clone() }, ACCOUNT).await;
     let mut holders = world.provider.holders.clone();
     holders.reverse();
-    refused(OperatorShares { holders, threshold: 3 }, ACCOUNT).await;
+    refused(OperatorShares { holders, threshold: 3, former: None }, ACCOUNT).await;
     refused(world.provider.clone(), "999999999999").await;
     world.unseal(&shares, [1, 2, 3]).await;
 }
