@@ -18,6 +18,7 @@ use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::peers::{Giver, InvalidPeers, SignedStatement};
 use crate::pipeline::milliseconds;
+use crate::policy_module_size::PolicyModuleSize;
 use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::policies::PrincipalPolicies;
 use crate::principals::session::Sessions;
@@ -36,7 +37,7 @@ use front::Front;
 pub(crate) use policies::Preparing;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
-use sekisho_policy_engine::{AdmissionError, EngineError, Module};
+use sekisho_policy_engine::{AdmissionError, DEFAULT_COMPONENT, EngineError, Module};
 use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
@@ -98,7 +99,12 @@ pub async fn run(
         bounds,
         compiler,
     } = boot;
-    let compiler = compiler.map(Arc::new);
+    let largest = configuration.policy_module_size;
+    let admitting = |compiler: CompileHelper| match largest {
+        Some(largest) => compiler.admitting(largest.bytes()),
+        None => compiler,
+    };
+    let compiler = compiler.map(admitting).map(Arc::new);
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
@@ -134,7 +140,7 @@ pub async fn run(
             log(Event::Waiting);
             unsealer.say_registers()?;
             ready();
-            let (root, opening) = (unsealer.root_key(), opening(Preparing::begin()));
+            let (root, opening) = (unsealer.root_key(), opening(Preparing::begin(&configuration)));
             front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::OperatorShares(shares), None, _) => {
@@ -145,11 +151,11 @@ pub async fn run(
             log(Event::WaitingForShares);
             say_registers(nsm.as_ref())?;
             ready();
-            let (root, opening) = (ceremony.root_key(), opening(Preparing::begin()));
+            let (root, opening) = (ceremony.root_key(), opening(Preparing::begin(&configuration)));
             front.serve_until_opened(sealed, &listener, root, opening, shutdown).await?;
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
-            let opening = opening(Preparing::begin());
+            let opening = opening(Preparing::begin(&configuration));
             let keyring = Keeper::keyring_of_file(&store, &root)
                 .await
                 .map_err(|failure| BootError::RootKeyFile(failure.to_string()))?;
@@ -178,6 +184,11 @@ pub async fn run(
 async fn accept_on(listen: &Address) -> Result<Listener, BootError> {
     let failed = |error| BootError::Listen { address: listen.to_string(), error };
     listen.listen().await.map_err(failed)
+}
+
+/// Bytes of the largest policy component that is admitted.
+pub(crate) fn largest_component(configuration: &BootConfiguration) -> usize {
+    configuration.policy_module_size.map_or(DEFAULT_COMPONENT, PolicyModuleSize::bytes)
 }
 
 #[expect(clippy::too_many_arguments, reason = "each is a part of the boot")]
@@ -209,7 +220,7 @@ pub(crate) async fn unseal(
         true => (policies.await?, storage.await?),
         false => tokio::try_join!(policies, storage)?,
     };
-    let modules = modules.with_compiler(compiler);
+    let modules = modules.with_compiler(compiler, largest_component(configuration));
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
@@ -228,6 +239,8 @@ pub(crate) async fn unseal(
     let administrator = configuration.administrator_key.as_deref();
     let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     take_over(&journal, &audit).await?;
+    let removed = modules.remove_orphans(&journal).await;
+    removed.map_err(|fault| BootError::Modules(fault.to_string()))?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let soon = modules.soon();
     let default_policy = Arc::new(default_policy);
@@ -238,6 +251,8 @@ pub(crate) async fn unseal(
     let keys = Arc::new(keys);
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
+    let registered = keys.modules.clone();
+    tokio::spawn(async move { registered.compile_all().await });
     tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let meter =
         |region: &String| (region.clone(), Meter::new(&configuration.quotas, milliseconds(now)));

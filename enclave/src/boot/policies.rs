@@ -1,6 +1,7 @@
 //! The policies that come with Sekisho, compiled while a boot waits for the host.
 
-use super::BootError;
+use super::{BootError, largest_component};
+use crate::configuration::BootConfiguration;
 use crate::keys::modules::Modules;
 use sekisho_policy_engine::{Engine, Limits};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -11,10 +12,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 pub(crate) struct Preparing(JoinHandle<Result<Modules, BootError>>);
 
 impl Preparing {
-    /// Must be called within a tokio runtime.
-    pub(crate) fn begin() -> Self {
-        Self(spawn_blocking(|| {
-            let engine = Engine::new(Limits::default())?;
+    /// With the limits of this configuration. Must be called within a tokio runtime.
+    pub(crate) fn begin(configuration: &BootConfiguration) -> Self {
+        let limits = Limits::with_components_of(largest_component(configuration));
+        Self(spawn_blocking(move || {
+            let engine = Engine::new(limits)?;
             Ok(Modules::stock(&engine)?)
         }))
     }

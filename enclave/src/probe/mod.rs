@@ -250,6 +250,7 @@ impl Keys {
             names: Vec::new(),
             quotas: Quotas::none(),
             peers: None,
+            policy_module_size: None,
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();
@@ -260,7 +261,7 @@ impl Keys {
                 keeper: Keeper::of_peer(None, store.clone()),
                 reached: None,
             },
-            Preparing::begin(),
+            Preparing::begin(&configuration),
             credentials,
             store,
             Cadence::DEFAULT,
