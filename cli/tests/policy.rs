@@ -115,7 +115,7 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
         .iter()
         .map(|known| known["Name"].as_str().expect("a name").to_owned())
         .collect();
-    let stock = ["attested", "deny-plaintext-export", "iam", "time-window", "two-person"];
+    let stock = ["attested", "cedar", "deny-plaintext-export", "iam", "time-window", "two-person"];
     assert!(stock.iter().all(|name| listed.iter().any(|known| known == name)), "{listed:?}");
     assert!(listed.is_sorted() && listed.iter().any(|known| known == "backup-1"), "{listed:?}");
 
@@ -334,4 +334,84 @@ fn recorded_decisions_are_replayed() {
         .collect();
     let refused = (Some("allow"), Some("no-opinion"));
     assert_eq!(was_and_would_be, [refused, refused, (Some("deny"), Some("allow"))]);
+}
+
+/// A Cedar policy set decides for a key over AWS's API, and its component is in the audit record.
+#[test]
+fn a_cedar_policy_decides() {
+    let data = folder();
+    let service = Service::start(data.path());
+    let alice = "arn:aws:iam::000000000000:user/alice";
+    let policies = [
+        "@id(\"owner\") permit (principal, action, resource)",
+        "when { principal.arn like \"*:root\" };",
+        "@id(\"readers\") permit (principal in Sekisho::Group::\"readers\",",
+        "action == Sekisho::Action::\"kms:Decrypt\", resource);",
+        "@id(\"purpose\") forbid (principal, action == Sekisho::Action::\"kms:Decrypt\", resource)",
+        "unless { context.encryptionContext.hasTag(\"purpose\")",
+        "  && context.encryptionContext.getTag(\"purpose\") == \"backup\" };",
+    ];
+    let config = |policies: &[&str]| {
+        let config = json!({ "policies": policies, "groups": { "readers": [alice] } });
+        json!({ "module": "cedar", "config": config }).to_string()
+    };
+    let unread = config(&["permit (principal, action, resource)", "when { context.tenant == 1 };"]);
+    let refused = service.aws("default", &["create-key", "--policy", &unread]);
+    assert!(said(&refused).contains("MalformedPolicyDocument"), "{}", words(&refused));
+    assert!(said(&refused).contains("policies 2:8"), "{}", words(&refused));
+
+    let created = service.aws("default", &["create-key", "--policy", &config(&policies)]);
+    let key = json(&created)["KeyMetadata"]["KeyId"].as_str().expect("a key").to_owned();
+    let encrypted = |purpose: &str| {
+        let context = format!("purpose={purpose}");
+        let encrypt = ["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"];
+        let context = ["--encryption-context", &context];
+        let output = service.aws("default", &[&encrypt[..], &context].concat());
+        let blob = json(&output)["CiphertextBlob"].as_str().expect("a ciphertext").to_owned();
+        let decoded = base64::engine::general_purpose::STANDARD.decode(blob).expect("base64");
+        fs::write(data.path().join(purpose), decoded).expect("a file is written");
+    };
+    let decrypt = |service: &Service, who: &str, purpose: &str| {
+        let file = format!("fileb://{}", data.path().join(purpose).display());
+        let context = format!("purpose={purpose}");
+        let decrypt = ["decrypt", "--ciphertext-blob", &file, "--encryption-context", &context];
+        service.aws(who, &decrypt)
+    };
+    encrypted("backup");
+    encrypted("sale");
+    assert_eq!(json(&decrypt(&service, "alice", "backup"))["Plaintext"], SECRET);
+    for (who, purpose) in [("alice", "sale"), ("bob", "backup")] {
+        let denied = decrypt(&service, who, purpose);
+        assert!(said(&denied).contains("AccessDeniedException"), "{}", words(&denied));
+    }
+    // What is kept of the policies is an image of memory: it decides after a restart too.
+    assert_eq!(service.stop(), Some(0));
+    let service = Service::start(data.path());
+    assert_eq!(json(&decrypt(&service, "alice", "backup"))["Plaintext"], SECRET);
+
+    let inspected = policy(data.path(), &["inspect", "cedar", "--json"]);
+    let digest = &json(&inspected)["sha256"];
+    let tail = Command::new(SEKISHO)
+        .args(["audit", "tail", "--json", "--data-dir"])
+        .arg(data.path())
+        .env("XDG_STATE_HOME", STATE)
+        .output()
+        .expect("sekisho runs");
+    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|decision: &Value| decision["operation"] == "Decrypt")
+        .collect();
+    let no_policy = json!("no policy allows the operation");
+    let reasons = [Value::Null, json!("forbidden by purpose"), no_policy, Value::Null];
+    assert_eq!(decisions.len(), reasons.len());
+    for (decision, reason) in decisions.iter().zip(reasons) {
+        assert_eq!(&decision["decision"]["module"], digest);
+        assert_eq!(decision["reason"].is_null(), reason.is_null(), "{decision}");
+        if reason.as_str().is_some_and(|reason| reason.starts_with("forbidden")) {
+            assert_eq!(decision["reason"], reason);
+        }
+    }
+    let named = json!([["policy", "readers"]]);
+    assert_eq!(decisions[0]["decision"]["annotations"], named);
 }

@@ -188,6 +188,16 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     }
 }
 
+/// Has what is to be asked compiled, beside the thread that answers requests: a stock policy that most
+/// services never name is compiled when it is first used.
+pub(crate) async fn compile(case: &Case<'_>) {
+    let guardrail = case.guardrail.policy();
+    let keys = [&case.keys.first, &case.keys.second].into_iter().flatten();
+    for policy in guardrail.into_iter().chain(keys.map(|held| held.policy.as_ref())) {
+        policy.compile().await;
+    }
+}
+
 /// One of several decisions on a request, beside the one that has the record's own members.
 fn as_annotations(
     resource: &str,
@@ -345,13 +355,13 @@ impl Permit {
 
     /// Configures a new guardrail, and refuses one that would keep its author from putting another,
     /// unless `bypass` says that this is meant.
-    pub(crate) fn new_guardrail(
+    pub(crate) async fn new_guardrail(
         &self,
         service: &Service,
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         let request = self.to_change(service, Operation::PutGuardrail, "*".into(), None);
         let evaluation = policy.policy.evaluate(&request);
         if !bypass && matches!(evaluation.decision(), Decision::Deny(_)) {
@@ -365,7 +375,7 @@ impl Permit {
 
     /// Configures a new policy for `key`, and refuses one that would lock its author out (AWS's
     /// lockout safety check) unless `bypass` says that this is meant.
-    pub(crate) fn new_policy(
+    pub(crate) async fn new_policy(
         &self,
         service: &Service,
         key: &Key,
@@ -373,7 +383,7 @@ impl Permit {
         document: &str,
         bypass: bool,
     ) -> Result<KeyPolicy, ApiError> {
-        let policy = configure(service, document)?;
+        let policy = configure(service, document).await?;
         if !bypass {
             let arn = service.keys.place.key_arn(key.id);
             let key = policy_key(arn.clone(), key, aliases);
@@ -410,12 +420,12 @@ impl Permit {
     }
 }
 
-fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
+async fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiError> {
     if document.len() > MAX_POLICY {
         return Err(ApiError::LimitExceeded(format!(
             "The policy document is larger than {MAX_POLICY} bytes."
         )));
     }
     let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
-    service.keys.modules.configure(document).map_err(malformed)
+    service.keys.modules.configure_aside(document).await.map_err(malformed)
 }

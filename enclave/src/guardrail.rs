@@ -53,7 +53,7 @@ impl Guardrail {
         }
         let found = self.journal.get_versioned(&RecordId::Guardrail).await?;
         let Some((version, record)) = found else { return Ok(Standing::Nothing) };
-        let standing = match modules.restore(codec::decode::<StoredPolicy>(&record)?) {
+        let standing = match modules.restore(codec::decode::<StoredPolicy>(&record)?).await {
             Ok(policy) => Standing::Policy(Arc::new(policy)),
             Err(_) => {
                 log(Event::PolicyModuleRefused);

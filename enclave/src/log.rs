@@ -15,7 +15,7 @@ pub use subscriber::{LogFormat, start_log};
 
 use crate::audit::AuditError;
 use crate::cage::Gap;
-use crate::image::ClockError;
+use crate::image::{ClockError, Memory};
 use crate::storage::journal::JournalError;
 use crate::unseal::Failure;
 use sekisho_nsm::NsmError;
@@ -75,6 +75,7 @@ pub(crate) enum Event<'a> {
         milliseconds: i64,
     },
     ClockNotSet(&'a ClockError),
+    Memory(Memory),
 
     // Connections.
     AcceptFailed(io::ErrorKind),
@@ -196,6 +197,9 @@ pub(crate) fn log(event: Event<'_>) {
             warn!(milliseconds, "the clock was behind the NSM's time, and is set");
         }
         Event::ClockNotSet(error) => error!(%error, "the clock cannot be set by the NSM's time"),
+        Event::Memory(Memory { peak, available, total }) => {
+            info!(peak, available, total, "memory in KiB: the worker's peak, and the machine's");
+        }
 
         Event::AcceptFailed(error) => warn!(?error, "a connection could not be accepted"),
         Event::HandshakeFailed { kind } => debug!(kind, "a TLS handshake failed"),

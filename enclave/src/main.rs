@@ -74,6 +74,7 @@ fn serve_image(machine: &Machine) -> Ended {
         drop(listener);
         let log = image::start_sent_log(options.log_format(), "info", host)?;
         tokio::spawn(image::keep_time(nsm.clone()));
+        tokio::spawn(image::watch_memory());
         let ended =
             sekisho_enclave::run(options.boot(nsm, compile_helper()), || {}, pending()).await;
         log.end(ended.as_ref().err().map(|error| error as &dyn std::fmt::Display)).await;

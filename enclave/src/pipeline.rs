@@ -158,6 +158,7 @@ async fn permit(
     let guardrail = service.guardrail.standing(&service.keys.modules).await?;
     let policies = service.policies_of(caller).await?;
     let case = Case { operation, facts, caller, guardrail, policies, keys, papers, source, time };
+    authorize::compile(&case).await;
     let decided = authorize::decide(service, case);
     entry.decision = Some(decided.decision);
     entry.reason = decided.reason;

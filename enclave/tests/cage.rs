@@ -127,7 +127,8 @@ const TRIALS: &[Trial] = &[
     ("compile and run policies", Allowed, |_| {
         use sekisho_policy_engine::{Engine, Limits, stock};
         let engine = Engine::new(Limits::default()).map_err(io::Error::other)?;
-        for (name, component) in stock::ALL {
+        // Cedar is the same, and takes long to compile.
+        for (name, component) in stock::ALL.into_iter().filter(|(name, _)| *name != "cedar") {
             let module = engine.admit(component).map_err(io::Error::other)?;
             // What `iam` says to this shows that it ran.
             let refused = module.configure(b"{}").is_err();

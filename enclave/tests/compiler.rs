@@ -23,7 +23,8 @@ fn refusal(bytes: &[u8]) -> String {
 #[test]
 fn honest_components_compile_one_after_the_other() {
     let helper = helper();
-    for (name, bytes) in stock::ALL {
+    // Cedar is larger than what is tried: it comes with the worker.
+    for (name, bytes) in stock::ALL.into_iter().filter(|(name, _)| *name != "cedar") {
         helper.compile(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }

@@ -200,6 +200,24 @@ pub(crate) enum NeededState {
 mod tests {
     use super::*;
 
+    /// What a Cedar policy is validated against (`policies/stock/cedar`).
+    #[test]
+    fn the_schema_of_cedar_policies_has_them_all() {
+        macro_rules! names {
+            ($($service:literal $is_own:literal $target:literal {
+                $($name:ident: $state:ident),+ $(,)?
+            })+) => { [$($(concat!("\"", $service, ":", stringify!($name), "\""),)+)+] };
+        }
+        let schema = include_str!("../../../policies/stock/cedar/sekisho.cedarschema");
+        // Each of its two keys is asked for one of these.
+        let parts = ["\"kms:ReEncryptFrom\"", "\"kms:ReEncryptTo\""];
+        let named =
+            for_each_operation!(names).into_iter().filter(|name| *name != "\"kms:ReEncrypt\"");
+        for name in named.chain(parts) {
+            assert!(schema.contains(name), "{name}");
+        }
+    }
+
     #[test]
     fn operations_are_named_as_aws_names_them() {
         let operation = Operation::from_target("TrentService.GenerateDataKey").unwrap();

@@ -13,11 +13,14 @@
 mod clock;
 mod heartbeat;
 mod machine;
+mod memory;
 mod modules;
 mod sent_lines;
 
 pub use clock::{ClockError, keep_time};
 pub use heartbeat::beat;
 pub use machine::{Machine, MachineError, is_init, restart};
+pub(crate) use memory::Memory;
+pub use memory::watch_memory;
 pub use modules::ModuleError;
 pub use sent_lines::{SentLog, start_sent_log};

@@ -1,6 +1,6 @@
 //! Key policies: which component decides for a key, and with what configuration.
 
-use super::modules::{IAM, Modules};
+use super::modules::{IAM, KnownModule, Modules};
 use sekisho_policy_engine::{ConfigureError, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -19,6 +19,16 @@ pub(crate) struct KeyPolicy {
 impl KeyPolicy {
     pub(crate) fn document(&self) -> &str {
         &self.document
+    }
+
+    /// Has its component compiled, if it was not used since the start, on a thread of its own. If that
+    /// fails, the policy says so when it is asked.
+    pub(crate) async fn compile(&self) {
+        let module = self.policy.module();
+        if !module.is_compiled() {
+            let module = module.clone();
+            let _ = tokio::task::spawn_blocking(move || module.compile()).await;
+        }
     }
 
     pub(crate) fn to_stored(&self) -> StoredPolicy {
@@ -62,20 +72,37 @@ impl Modules {
     /// Reads what `PutKeyPolicy` takes: an AWS policy document for the `iam` component,
     /// or a component named with its configuration.
     pub(crate) fn configure(&self, document: &str) -> Result<KeyPolicy, PolicyRefused> {
+        let (found, configuration) = self.chosen(document)?;
+        let policy = found.module.configure(configuration.as_bytes())?;
+        Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
+    }
+
+    /// The same, where it may take long on a thread of its own: compiling a component that was not used
+    /// before, and reading a configuration, which may cost a hundred times what a decision may.
+    pub(crate) async fn configure_aside(&self, document: &str) -> Result<KeyPolicy, PolicyRefused> {
+        let (found, configuration) = self.chosen(document)?;
+        if found.name == IAM {
+            return self.configure(document);
+        }
+        let (module, configuration) = (found.module, configuration.to_owned());
+        let configuring =
+            tokio::task::spawn_blocking(move || module.configure(configuration.as_bytes()));
+        let policy = configuring.await.map_err(|_| PolicyRefused::Broken)??;
+        Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
+    }
+
+    /// The component that a document is for, and what it configures it with.
+    fn chosen<'a>(&self, document: &'a str) -> Result<(KnownModule, &'a str), PolicyRefused> {
         let named = named_module(document)?;
         let (name, configuration) = match &named {
-            None => (IAM, document.as_bytes()),
-            Some(named) => {
-                let configuration = named.config.map_or("null", RawValue::get);
-                (named.module.as_str(), configuration.as_bytes())
-            }
+            None => (IAM, document),
+            Some(named) => (named.module.as_str(), named.config.map_or("null", RawValue::get)),
         };
         let found = self.for_new_policies(name).ok_or_else(|| PolicyRefused::UnknownModule {
             name: name.to_owned(),
             known: self.names().join(", "),
         })?;
-        let policy = found.module.configure(configuration)?;
-        Ok(KeyPolicy { document: document.to_owned(), policy, digest: found.digest })
+        Ok((found, configuration))
     }
 
     /// Reads an identity policy: an AWS policy document without principals.
@@ -98,21 +125,29 @@ impl Modules {
         &self,
         stored: StoredPolicy,
     ) -> Result<KeyPolicy, PolicyRefused> {
-        match self.named(&stored.digest) {
-            Some(_) => self.restore(stored),
-            None => self.configure_principal(&stored.document),
+        match self.restored(stored) {
+            Ok(policy) => Ok(policy),
+            Err(document) => self.configure_principal(&document),
         }
     }
 
     /// A policy from its record. Where the component has changed since (another release of
     /// the worker), the document is read again by the component that has its name now.
-    pub(crate) fn restore(&self, stored: StoredPolicy) -> Result<KeyPolicy, PolicyRefused> {
+    pub(crate) async fn restore(&self, stored: StoredPolicy) -> Result<KeyPolicy, PolicyRefused> {
+        match self.restored(stored) {
+            Ok(policy) => Ok(policy),
+            Err(document) => self.configure_aside(&document).await,
+        }
+    }
+
+    /// A policy whose component is still there; its document otherwise.
+    fn restored(&self, stored: StoredPolicy) -> Result<KeyPolicy, String> {
         let StoredPolicy { document, digest, state } = stored;
         match self.named(&digest) {
             Some(found) => {
                 Ok(KeyPolicy { policy: found.module.policy_from_state(state), document, digest })
             }
-            None => self.configure(&document),
+            None => Err(document),
         }
     }
 }
@@ -154,6 +189,8 @@ pub(crate) enum PolicyRefused {
     NotJson { reason: String },
     #[error(transparent)]
     Configuration(#[from] ConfigureError),
+    #[error("reading the configuration ended unexpectedly")]
+    Broken,
 }
 
 /// Who may do what belongs to no key: the account's root may do all of it, and leaves the rest to

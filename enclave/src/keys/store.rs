@@ -230,7 +230,7 @@ impl KeyStore {
         let policy = if policy.is(&self.default_policy) {
             self.default_policy.clone()
         } else {
-            Arc::new(self.modules.restore(policy)?)
+            Arc::new(self.modules.restore(policy).await?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);
         self.remember(held.clone(), version);

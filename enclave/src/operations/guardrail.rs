@@ -21,7 +21,8 @@ impl Input for PutGuardrail {
     }
 
     async fn perform(self, service: &Service, permit: Permit) -> Result<Value, ApiError> {
-        let policy = permit.new_guardrail(service, &self.policy, self.bypass_lockout_check)?;
+        let bypass = self.bypass_lockout_check;
+        let policy = permit.new_guardrail(service, &self.policy, bypass).await?;
         service.guardrail.put(&service.keys.modules, &policy).await?;
         Ok(json!({}))
     }

@@ -163,7 +163,8 @@ impl Input for CreateKey {
         };
         let multi_region = self.multi_region.then(|| MultiRegion::primary(&place.region));
         let key = key.with_regions(multi_region);
-        let policy = permit.new_policy(service, &key, &[], &document, self.bypass_lockout_check)?;
+        let bypass = self.bypass_lockout_check;
+        let policy = permit.new_policy(service, &key, &[], &document, bypass).await?;
         let held = service.keys.create(key, policy).await?;
         Ok(json!({ "KeyMetadata": metadata(place, &held.key, now) }))
     }

@@ -91,8 +91,8 @@ impl Input for ReplicateKey {
         let replica =
             |primary: &Key| primary.replica(&region, now, description.clone(), tags.clone());
         let document = policy.unwrap_or_else(|| default_document(&there.keys.place.root_arn()));
-        let policy =
-            permit.new_policy(&there, &replica(&held.key), &[], &document, bypass_lockout_check)?;
+        let copy = replica(&held.key);
+        let policy = permit.new_policy(&there, &copy, &[], &document, bypass_lockout_check).await?;
         let mut made = None;
         let replicate = |family: &mut Family| {
             let primary = family.own();

@@ -55,7 +55,8 @@ impl Input for PutKeyPolicy {
             &held.aliases,
             &self.policy,
             self.bypass_lockout_check,
-        )?;
+        );
+        let policy = policy.await?;
         service.keys.put_policy(held.key.id, &policy).await?;
         Ok(json!({}))
     }

@@ -8,9 +8,23 @@ use std::process::Command;
 /// The only target whose modules import nothing.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The stack of a policy, in bytes. Stack and data together stay well below the one
-/// page that an instance starts with, and the rest of the page is the heap.
-const STACK: &str = "-zstack-size=16384";
+/// Where a policy's stack and data lie in its memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    stack: u32,
+    /// Where data begins; right after the stack if there is none.
+    data: Option<u32>,
+}
+
+impl Layout {
+    /// Stack and data together stay well below the one page that an instance starts with, and the rest
+    /// of the page is the heap.
+    pub const USUAL: Self = Self { stack: 16 * 1024, data: None };
+
+    /// With a stack for a parser, and beside it room for a snapshot of at most the 64 KiB that a state
+    /// may have (`policies/sdk`), and for what a decision allocates.
+    pub const WITH_ROOM: Self = Self { stack: 512 * 1024, data: Some(704 * 1024) };
+}
 
 /// Why a policy could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -95,13 +109,30 @@ impl Builder {
     ///
     /// Cargo fails, or the module does not make a component.
     pub fn build(&self, package: &str) -> Result<Vec<u8>, BuildError> {
+        self.build_in(&self.workspace, package, Layout::USUAL)
+    }
+
+    /// The same, for a package of a workspace of its own at `folder`, which lies in this one's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::build`].
+    pub fn build_in(
+        &self,
+        folder: &Path,
+        package: &str,
+        layout: Layout,
+    ) -> Result<Vec<u8>, BuildError> {
         let mut cargo = Command::new(program("CARGO", "cargo"));
         cargo
-            .current_dir(&self.workspace)
-            .args(["build", "--locked", "--profile", "policy"])
+            .current_dir(folder)
+            .args(["rustc", "--lib", "--locked", "--profile", "policy"])
             .args(["--target", TARGET, "--package", package, "--target-dir"])
             .arg(&self.target_folder)
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags());
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
+            .arg("--")
+            .arg(format!("-Clink-arg=-zstack-size={}", layout.stack))
+            .args(layout.data.map(|data| format!("-Clink-arg=--global-base={data}")));
         for (name, _) in std::env::vars_os() {
             if changes_the_bytes(&name) {
                 cargo.env_remove(name);
@@ -111,7 +142,7 @@ impl Builder {
             .status()
             .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
         if !status.success() {
-            return Err(BuildError::Failed { program: format!("cargo build --package {package}") });
+            return Err(BuildError::Failed { program: format!("cargo rustc --package {package}") });
         }
         let module = self
             .target_folder
@@ -128,15 +159,17 @@ impl Builder {
     fn flags(&self) -> OsString {
         let source = self.rustc.sysroot.join("lib/rustlib/src/rust");
         let as_distributed = ["/rustc/", &self.rustc.commit].concat();
-        let mut flags = OsString::from("-Clink-arg=");
-        flags.push(STACK);
+        let mut flags = OsString::new();
         for (from, to) in [
             (self.target_folder.as_path(), "/target"),
             (cargo_home().as_path(), "/cargo"),
             (self.workspace.as_path(), "/sekisho"),
             (source.as_path(), &as_distributed),
         ] {
-            flags.push("\x1f--remap-path-prefix=");
+            if !flags.is_empty() {
+                flags.push("\x1f");
+            }
+            flags.push("--remap-path-prefix=");
             flags.push(from);
             flags.push("=");
             flags.push(to);

@@ -10,7 +10,7 @@ mod builder;
 mod c;
 pub mod stock;
 
-pub use builder::{BuildError, Builder, workspace_of};
+pub use builder::{BuildError, Builder, Layout, workspace_of};
 pub use c::componentize_for;
 
 /// A core module that does not make a component.

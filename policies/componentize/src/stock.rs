@@ -3,14 +3,32 @@
 //! The components are committed, because the worker embeds them and its build should
 //! not need a second target; `policies/stock/DIGESTS` names what they must hash to,
 //! and the compiler that made them. `sha256sum -c` reads that file too.
+//!
+//! `cedar` is a workspace of its own, and takes minutes to build. It is built again only where its
+//! sources are no longer those that `DIGESTS` has the hash of, and [`check`] compares that hash;
+//! [`check_slow`] builds it.
 
-use crate::{BuildError, Builder};
+use crate::{BuildError, Builder, Layout};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Their names; the package of `x` is `sekisho-policy-x`.
 pub const NAMES: [&str; 5] =
     ["attested", "deny-plaintext-export", "iam", "time-window", "two-person"];
+
+/// The one that is a workspace of its own.
+const SLOW: &str = "cedar";
+
+/// What `SLOW` is made of, apart from the compiler and what its lock file names.
+const SLOW_SOURCES: [&str; 7] = [
+    "policies/sdk/Cargo.toml",
+    "policies/sdk/src",
+    "policies/stock/cedar/Cargo.lock",
+    "policies/stock/cedar/Cargo.toml",
+    "policies/stock/cedar/sekisho.cedarschema",
+    "policies/stock/cedar/src",
+    "policies/wit",
+];
 
 /// Stock components that are not what their source gives.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +54,19 @@ pub enum CheckError {
         /// The compiler now.
         rustc: String,
     },
+    /// The sources of a component that is not built here are not those of the committed one.
+    #[error(
+        "the sources of policies/stock/{name}/{name}.wasm have changed since it was built: they hash to \
+         {here}, DIGESTS says {recorded}. Run build-stock-policies and commit the result"
+    )]
+    Sources {
+        /// The policy.
+        name: &'static str,
+        /// Their hash now.
+        here: String,
+        /// Their hash in `DIGESTS`.
+        recorded: String,
+    },
     /// The components were made by another compiler, so they cannot be compared.
     #[error("the stock policies were built with {recorded}, this is {here}; use the same compiler")]
     Compiler {
@@ -52,48 +83,146 @@ pub enum CheckError {
 ///
 /// A policy does not build, or a file cannot be written.
 pub fn write(workspace: &Path, builder: &Builder) -> Result<(), BuildError> {
-    let mut digests = format!("# {}\n", builder.rustc_version());
+    let before = Digests::read(workspace);
+    let sources = hash_sources(workspace)?;
+    let same_compiler = before.as_ref().is_ok_and(|before| before.compiler() == compiler(builder));
+    let built_before = before.is_ok_and(|before| before.sources() == Some(sources.as_str()));
+    if !(same_compiler && built_before) {
+        write_file(&component_path(workspace, SLOW), &build_slow(workspace, builder)?)?;
+    }
+    let mut digests = format!("# {}\n# {SLOW}: sources {sources}\n", builder.rustc_version());
     for name in NAMES {
-        let component = builder.build(&package(name))?;
+        write_file(&component_path(workspace, name), &builder.build(&package(name))?)?;
+    }
+    let mut names: Vec<&str> = NAMES.into_iter().chain([SLOW]).collect();
+    names.sort_unstable();
+    for name in names {
+        let component = read_file(&component_path(workspace, name))?;
         digests.push_str(&format!("{}  {name}/{name}.wasm\n", digest(&component)));
-        write_file(&component_path(workspace, name), &component)?;
     }
     write_file(&digests_path(workspace), digests.as_bytes())
 }
 
-/// Builds every stock policy and compares it with the committed component and with
-/// `DIGESTS`.
+/// Builds every stock policy but the slow one and compares it with the committed component and with
+/// `DIGESTS`; of the slow one, compares the component and the hash of its sources with `DIGESTS`.
 ///
 /// # Errors
 ///
 /// The first policy that differs, or cannot be built, or another compiler.
 pub fn check(workspace: &Path, builder: &Builder) -> Result<(), CheckError> {
-    let digests = read_file(&digests_path(workspace))?;
-    let digests = String::from_utf8_lossy(&digests);
-    let recorded = digests.lines().find_map(|line| line.strip_prefix("# "));
-    if recorded != Some(builder.rustc_version()) {
-        return Err(CheckError::Compiler {
-            recorded: recorded.unwrap_or("an unknown compiler").into(),
-            here: builder.rustc_version().into(),
-        });
-    }
+    let digests = Digests::for_compiler(workspace, builder)?;
     for name in NAMES {
-        let built = digest(&builder.build(&package(name))?);
+        digests.compare(workspace, name, &builder.build(&package(name))?, builder)?;
+    }
+    let (here, recorded) = (hash_sources(workspace)?, digests.sources().unwrap_or("nothing"));
+    if here != recorded {
+        return Err(CheckError::Sources { name: SLOW, here, recorded: recorded.into() });
+    }
+    digests.compare(workspace, SLOW, &read_file(&component_path(workspace, SLOW))?, builder)
+}
+
+/// Builds the slow one and compares it with the committed component and with `DIGESTS`.
+///
+/// # Errors
+///
+/// It differs, or cannot be built, or another compiler.
+pub fn check_slow(workspace: &Path, builder: &Builder) -> Result<(), CheckError> {
+    let digests = Digests::for_compiler(workspace, builder)?;
+    digests.compare(workspace, SLOW, &build_slow(workspace, builder)?, builder)
+}
+
+fn build_slow(workspace: &Path, builder: &Builder) -> Result<Vec<u8>, BuildError> {
+    let folder = workspace.join("policies/stock").join(SLOW);
+    builder.build_in(&folder, &package(SLOW), Layout::WITH_ROOM)
+}
+
+/// SHA-256 over the names and the contents of what the slow policy is made of.
+fn hash_sources(workspace: &Path) -> Result<String, BuildError> {
+    let mut files = Vec::new();
+    for source in SLOW_SOURCES {
+        list_files(&workspace.join(source), &mut files)?;
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for file in files {
+        let name = file.strip_prefix(workspace).unwrap_or(&file).to_string_lossy().into_owned();
+        hash.update(format!("{}  {name}\n", digest(&read_file(&file)?)));
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn list_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), BuildError> {
+    let failed = |source| BuildError::File { path: path.into(), source };
+    if !path.is_dir() {
+        files.push(path.into());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        list_files(&entry.map_err(failed)?.path(), files)?;
+    }
+    Ok(())
+}
+
+/// The file `DIGESTS`.
+struct Digests(String);
+
+impl Digests {
+    fn read(workspace: &Path) -> Result<Self, BuildError> {
+        let bytes = read_file(&digests_path(workspace))?;
+        Ok(Self(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// # Errors
+    ///
+    /// Another compiler made the components.
+    fn for_compiler(workspace: &Path, builder: &Builder) -> Result<Self, CheckError> {
+        let digests = Self::read(workspace)?;
+        if digests.compiler() == compiler(builder) {
+            return Ok(digests);
+        }
+        Err(CheckError::Compiler {
+            recorded: digests.compiler().unwrap_or("an unknown compiler").into(),
+            here: builder.rustc_version().into(),
+        })
+    }
+
+    fn compiler(&self) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix("# "))
+    }
+
+    /// The hash of the slow policy's sources.
+    fn sources(&self) -> Option<&str> {
+        let entry = ["# ", SLOW, ": sources "].concat();
+        self.0.lines().find_map(|line| line.strip_prefix(&entry))
+    }
+
+    fn compare(
+        &self,
+        workspace: &Path,
+        name: &str,
+        built: &[u8],
+        builder: &Builder,
+    ) -> Result<(), CheckError> {
+        let built = digest(built);
         let committed = digest(&read_file(&component_path(workspace, name))?);
         let entry = format!("  {name}/{name}.wasm");
         let recorded =
-            digests.lines().find_map(|line| line.strip_suffix(&entry)).unwrap_or("nothing");
-        if built != committed || built != recorded {
-            return Err(CheckError::Differs {
-                name: name.into(),
-                recorded: recorded.into(),
-                built,
-                committed,
-                rustc: builder.rustc_version().into(),
-            });
+            self.0.lines().find_map(|line| line.strip_suffix(&entry)).unwrap_or("nothing");
+        if built == committed && built == recorded {
+            return Ok(());
         }
+        Err(CheckError::Differs {
+            name: name.into(),
+            recorded: recorded.into(),
+            built,
+            committed,
+            rustc: builder.rustc_version().into(),
+        })
     }
-    Ok(())
+}
+
+fn compiler(builder: &Builder) -> Option<&str> {
+    Some(builder.rustc_version())
 }
 
 fn package(name: &str) -> String {

@@ -4,6 +4,7 @@ use crate::admission::{self, AdmissionError};
 use crate::contract::Functions;
 use crate::limits::Limits;
 use crate::sandbox::{Failure, Guard};
+use crate::stock;
 use crate::ticker::Ticker;
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -116,7 +117,7 @@ impl Engine {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Code, AdmissionError> {
-        admission::inspect(bytes, &self.shared.limits.admission)?;
+        admission::inspect(bytes, &stock::admission(bytes, &self.shared.limits.admission))?;
         let component =
             Component::from_binary(&self.shared.wasmtime, bytes).map_err(not_compiled)?;
         let pre = self.shared.linker.instantiate_pre(&component).map_err(not_compiled)?;
@@ -217,6 +218,17 @@ impl Module {
     /// is first used speaks none.
     pub fn contract_version(&self) -> &'static str {
         self.code().map_or("none", |code| code.functions.version.name())
+    }
+
+    /// Whether a call of it waits for no compiling.
+    pub fn is_compiled(&self) -> bool {
+        self.shared.code.get().is_some()
+    }
+
+    /// Compiles it where it is not compiled yet, which takes seconds for a large one: not for a thread
+    /// that others wait for. One that is not admitted says so at each call.
+    pub fn compile(&self) {
+        let _ = self.code();
     }
 
     pub(crate) fn engine(&self) -> &Shared {

@@ -17,13 +17,13 @@
     not(target_arch = "wasm32"),
     allow(dead_code, reason = "used by the allocator, which is for wasm32 alone")
 )]
-fn place(next: usize, size: usize, align: usize) -> Option<(usize, usize)> {
+pub(crate) fn place(next: usize, size: usize, align: usize) -> Option<(usize, usize)> {
     let mask = align.checked_sub(1)?;
     let start = next.checked_add(mask)? & !mask;
     Some((start, start.checked_add(size)?))
 }
 
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", not(feature = "snapshot")))]
 mod bump {
     #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait; this code runs in the sandbox")]
 

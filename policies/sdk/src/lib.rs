@@ -41,6 +41,8 @@ mod answers;
 mod bindings;
 pub mod bytes;
 pub mod json;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
 pub mod state;
 
 pub use answers::{allow, annotate, delegate_to_account, deny, log, no_opinion, require_approvals};
