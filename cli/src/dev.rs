@@ -5,7 +5,9 @@ mod announce;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use sekisho_enclave::{FormerHolders, KeyArn, OperatorShares, QuotaChange, Quotas};
+use sekisho_enclave::{
+    FormerHolders, KeyArn, OperatorShares, PolicyModuleSize, QuotaChange, Quotas,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::checkpoints::{Memory, Report};
@@ -103,6 +105,11 @@ pub(crate) struct Arguments {
     /// CreateKey=none; repeatable.
     #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
     quotas: Vec<QuotaChange>,
+
+    /// Admit policy components of up to this size, in place of 1920KiB: 20MiB for policies in Python.
+    /// Kept for later starts.
+    #[arg(long, value_name = "SIZE")]
+    policy_module_size: Option<PolicyModuleSize>,
 
     /// A further root certificate, PEM or DER, that callers' attestation documents may chain to, such
     /// as another service's development-root.pem; repeatable, and kept for later starts.
@@ -257,6 +264,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             .transpose()
             .map_err(Failure::usage)?,
         operators: arguments.unseal.operators()?,
+        policy_module_size: arguments.policy_module_size,
         unseal: arguments.unseal.settings()?,
     };
     let folder = Folder::open(&path, &wanted).map_err(Failure::failed)?;

@@ -90,8 +90,19 @@ pub(crate) async fn send(
     request: Request<Full<Bytes>>,
     limit: usize,
 ) -> Result<Reply, HttpsError> {
+    send_patiently(endpoint, tls, request, limit, Duration::ZERO).await
+}
+
+/// [`send`], for what may take so much `longer` to be answered.
+pub(crate) async fn send_patiently(
+    endpoint: &Endpoint,
+    tls: ClientConfig,
+    request: Request<Full<Bytes>>,
+    limit: usize,
+    longer: Duration,
+) -> Result<Reply, HttpsError> {
     let sent = request.body().size_hint().lower();
-    let patience = TIME_LIMIT + Duration::from_secs(sent / BYTES_FOR_A_SECOND);
+    let patience = TIME_LIMIT + Duration::from_secs(sent / BYTES_FOR_A_SECOND) + longer;
     tokio::time::timeout(patience, exchange(endpoint, tls, request, limit))
         .await
         .map_err(|_| HttpsError::Late { patience })?

@@ -16,6 +16,7 @@ use std::process::{Command, Output};
 
 use base64::Engine as _;
 use running::{SEKISHO, STATE, Service, folder, words};
+use sekisho_policy_engine::ModuleDigest;
 use serde_json::{Value, json};
 
 /// `sekisho policy <arguments>` in a folder.
@@ -227,34 +228,91 @@ fn projects_in_other_languages_decide_too() {
         if !ready {
             continue;
         }
-        let built = policy(&project, &["build"]);
-        assert!(built.status.success(), "{}", words(&built));
-        let tested = policy(&project, &["test"]);
-        assert!(tested.status.success(), "{lang}: {}", words(&tested));
-        let mut install = service.client(SEKISHO);
-        install.current_dir(&project).args(["policy", "install", ".", "--name", lang]);
-        let installed = install.output().expect("sekisho runs");
-        assert!(installed.status.success(), "{lang}: {}", words(&installed));
-
-        let policy = json!({ "module": lang, "config": { "purpose": "backup" } }).to_string();
-        let created = service.aws("default", &["create-key", "--policy", &policy]);
-        let key = json(&created)["KeyMetadata"]["KeyId"].as_str().expect("a key").to_owned();
-        for (purpose, allowed) in [("backup", true), ("sale", false)] {
-            let context = format!("purpose={purpose}");
-            let encrypt = ["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"];
-            let context = ["--encryption-context", &context];
-            let encrypted = service.aws("default", &[&encrypt[..], &context].concat());
-            let blob = json(&encrypted)["CiphertextBlob"].as_str().expect("a blob").to_owned();
-            let file = project.join(purpose);
-            let decoded = base64::engine::general_purpose::STANDARD.decode(blob).expect("base64");
-            fs::write(&file, decoded).expect("a file is written");
-            let file = format!("fileb://{}", file.display());
-            let decrypt = ["decrypt", "--ciphertext-blob", &file];
-            let decrypted = service.aws("alice", &[&decrypt[..], &context].concat());
-            assert_eq!(decrypted.status.success(), allowed, "{lang}: {}", words(&decrypted));
-        }
+        it_is_built_and_decides(&service, &project, lang);
     }
     assert_eq!(service.stop(), Some(0));
+}
+
+/// The same in Python, whose component is ten times what a service admits unasked, and takes the time to
+/// compile that goes with it: `scripts/policy-python` runs this, and says where the tool is.
+#[test]
+fn a_project_in_python_decides_too() {
+    let Some(tools) = std::env::var_os("SEKISHO_TEST_COMPONENTIZE_PY") else {
+        eprintln!(
+            "SKIPPED: a policy in Python takes minutes to compile; run scripts/policy-python"
+        );
+        return;
+    };
+    let (folder, data) = (folder(), self::folder());
+    let made = policy(folder.path(), &["new", "python", "--lang", "python"]);
+    assert!(made.status.success(), "{}", words(&made));
+    let project = folder.path().join("python");
+    let mut without = Command::new(SEKISHO);
+    without.args(["policy", "build"]).current_dir(&project).env("PATH", "/nowhere");
+    let without = without.output().expect("sekisho runs");
+    assert!(said(&without).contains("pip install componentize-py=="), "{}", words(&without));
+    std::os::unix::fs::symlink(tools, project.join(".venv")).expect("a link is made");
+
+    let service = Service::start_with(data.path(), &["--policy-module-size", "20MiB"]);
+    let key = it_is_built_and_decides(&service, &project, "python");
+    assert_eq!(service.stop(), Some(0));
+    // The option is kept, and the first request for the key waits for its module.
+    let service = Service::start(data.path());
+    let described = service.aws("default", &["describe-key", "--key-id", &key]);
+    assert!(described.status.success(), "{}", words(&described));
+    assert_eq!(service.stop(), Some(0));
+
+    let digest = ModuleDigest::of(&fs::read(project.join("python.wasm")).expect("a component"));
+    let tail = Command::new(SEKISHO)
+        .args(["audit", "tail", "--json", "--data-dir"])
+        .arg(data.path())
+        .env("XDG_STATE_HOME", STATE)
+        .output()
+        .expect("sekisho runs");
+    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|decision: &Value| decision["operation"] == "Decrypt")
+        .collect();
+    let outcomes: Vec<_> = decisions.iter().map(|decision| &decision["outcome"]).collect();
+    assert_eq!(outcomes, ["allowed", "denied"]);
+    for decision in &decisions {
+        assert_eq!(decision["decision"]["module"], digest.to_string());
+    }
+}
+
+/// A project whose tools are there becomes a component that meets its table, and decides for a key.
+/// Answers with the key.
+fn it_is_built_and_decides(service: &Service, project: &Path, lang: &str) -> String {
+    let built = policy(project, &["build"]);
+    assert!(built.status.success(), "{}", words(&built));
+    let option = words(&built).contains("only with --policy-module-size 18MiB");
+    assert_eq!(option, lang == "python", "{}", words(&built));
+    let tested = policy(project, &["test"]);
+    assert!(tested.status.success(), "{lang}: {}", words(&tested));
+    let mut install = service.client(SEKISHO);
+    install.current_dir(project).args(["policy", "install", ".", "--name", lang]);
+    let installed = install.output().expect("sekisho runs");
+    assert!(installed.status.success(), "{lang}: {}", words(&installed));
+
+    let policy = json!({ "module": lang, "config": { "purpose": "backup" } }).to_string();
+    let created = service.aws("default", &["create-key", "--policy", &policy]);
+    let key = json(&created)["KeyMetadata"]["KeyId"].as_str().expect("a key").to_owned();
+    for (purpose, allowed) in [("backup", true), ("sale", false)] {
+        let context = format!("purpose={purpose}");
+        let encrypt = ["encrypt", "--key-id", &key, "--plaintext", "c2VjcmV0"];
+        let context = ["--encryption-context", &context];
+        let encrypted = service.aws("default", &[&encrypt[..], &context].concat());
+        let blob = json(&encrypted)["CiphertextBlob"].as_str().expect("a blob").to_owned();
+        let file = project.join(purpose);
+        let decoded = base64::engine::general_purpose::STANDARD.decode(blob).expect("base64");
+        fs::write(&file, decoded).expect("a file is written");
+        let file = format!("fileb://{}", file.display());
+        let decrypt = ["decrypt", "--ciphertext-blob", &file];
+        let decrypted = service.aws("alice", &[&decrypt[..], &context].concat());
+        assert_eq!(decrypted.status.success(), allowed, "{lang}: {}", words(&decrypted));
+    }
+    key
 }
 
 #[test]

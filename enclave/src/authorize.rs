@@ -427,5 +427,6 @@ async fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiEr
         )));
     }
     let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
+    service.keys.modules.ready_for(document).await?;
     service.keys.modules.configure_aside(document).await.map_err(malformed)
 }

@@ -18,6 +18,7 @@ use crate::keys::wrapping::ImportTokens;
 use crate::log::{Event, log};
 use crate::peers::{Giver, InvalidPeers, SignedStatement};
 use crate::pipeline::milliseconds;
+use crate::policy_module_size::PolicyModuleSize;
 use crate::principals::first::{FirstKey, FirstKeyError};
 use crate::principals::policies::PrincipalPolicies;
 use crate::principals::session::Sessions;
@@ -35,7 +36,7 @@ use crate::upkeep;
 use front::Front;
 use sekisho_attestation::{InvalidAnchors, TrustAnchors};
 use sekisho_nsm::{Nsm, NsmError};
-use sekisho_policy_engine::{AdmissionError, Engine, EngineError, Limits};
+use sekisho_policy_engine::{AdmissionError, DEFAULT_COMPONENT, Engine, EngineError, Limits};
 use sekisho_wire::codec::CodecError;
 use sekisho_wire::{Address, Listener, StoreClient};
 use std::future::Future;
@@ -97,7 +98,12 @@ pub async fn run(
         bounds,
         compiler,
     } = boot;
-    let compiler = compiler.map(Arc::new);
+    let largest = configuration.policy_module_size;
+    let admitting = |compiler: CompileHelper| match largest {
+        Some(largest) => compiler.admitting(largest.bytes()),
+        None => compiler,
+    };
+    let compiler = compiler.map(admitting).map(Arc::new);
     configuration.check()?;
     configuration.measure(nsm.as_ref())?;
     log(Event::ConfigurationMeasured { sha384: &configuration.sha384()? });
@@ -188,8 +194,10 @@ pub(crate) async fn unseal(
     let Unsealed { keyring, keeper, reached } = unsealed;
     let subkeys = keyring.subkeys().map_err(|error| BootError::Keyring(error.to_string()))?;
     let keyring = HeldKeyring::new(keyring);
-    let engine = Engine::new(Limits::default())?;
-    let modules = Modules::stock(&engine)?.with_compiler(compiler);
+    let largest =
+        configuration.policy_module_size.map_or(DEFAULT_COMPONENT, PolicyModuleSize::bytes);
+    let engine = Engine::new(Limits::with_components_of(largest))?;
+    let modules = Modules::stock(&engine)?.with_compiler(compiler, largest);
     let place =
         Place { region: configuration.region.clone(), account: configuration.account.clone() };
     let account_policy = modules
@@ -217,6 +225,8 @@ pub(crate) async fn unseal(
     let administrator = configuration.administrator_key.as_deref();
     let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
     take_over(&journal, &audit).await?;
+    let removed = modules.remove_orphans(&journal).await;
+    removed.map_err(|fault| BootError::Modules(fault.to_string()))?;
     let authority = ServiceAuthority::open(&journal, now).await?;
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -226,6 +236,8 @@ pub(crate) async fn unseal(
     let keys = Arc::new(keys);
     let regions: Arc<[String]> = configuration.regions().map(str::to_owned).collect();
     tokio::spawn(upkeep::run(keys.clone(), audit.clone()));
+    let registered = keys.modules.clone();
+    tokio::spawn(async move { registered.compile_all().await });
     tokio::spawn(upkeep::keep_usages(keys.clone(), milliseconds(now)));
     let meter =
         |region: &String| (region.clone(), Meter::new(&configuration.quotas, milliseconds(now)));

@@ -2,6 +2,7 @@
 
 use crate::hpke::{HpkeKey, UnusableKey};
 use crate::peers::{InvalidPeers, Peers};
+use crate::policy_module_size::PolicyModuleSize;
 use crate::quotas::{InvalidQuota, Quotas};
 use crate::unseal::{AwsKms, InvalidKms, InvalidShares, OperatorShares, Peer};
 use sekisho_nsm::{Nsm, NsmError};
@@ -84,6 +85,9 @@ pub struct BootConfiguration {
     /// Which workers may have the root key from one another; without it none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Peers>,
+    /// Bytes of the largest policy component, where more than the default is admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_module_size: Option<PolicyModuleSize>,
 }
 
 /// A configuration that no worker starts with.
@@ -279,6 +283,7 @@ mod tests {
             names: vec!["kms.example".into()],
             quotas: Quotas::none(),
             peers: None,
+            policy_module_size: None,
         }
     }
 

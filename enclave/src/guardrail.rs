@@ -53,7 +53,9 @@ impl Guardrail {
         }
         let found = self.journal.get_versioned(&RecordId::Guardrail).await?;
         let Some((version, record)) = found else { return Ok(Standing::Nothing) };
-        let standing = match modules.restore(codec::decode::<StoredPolicy>(&record)?).await {
+        let stored: StoredPolicy = codec::decode(&record)?;
+        modules.ready(&stored.digest).await?;
+        let standing = match modules.restore(stored).await {
             Ok(policy) => Standing::Policy(Arc::new(policy)),
             Err(_) => {
                 log(Event::PolicyModuleRefused);

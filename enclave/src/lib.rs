@@ -13,6 +13,7 @@ mod configuration;
 pub mod image;
 mod options;
 mod peers;
+mod policy_module_size;
 mod tls;
 mod unseal;
 
@@ -73,6 +74,7 @@ pub use peers::{
     InvalidMeasurement, InvalidPeers, InvalidStatement, Measurement, OperatorSignature, Peers,
     SignedStatement, UpgradeStatement,
 };
+pub use policy_module_size::{InvalidModuleSize, PolicyModuleSize};
 pub use principals::first::{FirstKeyError, NotForThisKey, open_first_access_key};
 pub use quotas::{InvalidQuota, Quota, QuotaChange, Quotas};
 pub use secret::{OpenError, RandomUnavailable, RootKey, SealError};

@@ -121,6 +121,7 @@ pub(crate) enum Event<'a> {
     RootKeyNotRotated(&'a Failure),
     RootRotationWaits(&'a JournalError),
     PolicyModuleRefused,
+    PolicyModuleWaits,
     NoCompiler(io::ErrorKind),
     DecisionTooLarge {
         bytes: usize,
@@ -241,6 +242,9 @@ pub(crate) fn log(event: Event<'_>) {
         Event::RootRotationWaits(error) => warn!(%error, "the root key's rotation waits"),
         Event::PolicyModuleRefused => {
             error!("a registered policy module is no longer admitted: its keys cannot be used");
+        }
+        Event::PolicyModuleWaits => {
+            warn!("a registered policy module could not be read; it is read when it is needed");
         }
         Event::NoCompiler(error) => {
             warn!(

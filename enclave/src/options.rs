@@ -10,6 +10,7 @@ use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, UnsealProvider};
 use crate::log::LogFormat;
 use crate::peers::{Measurement, Peers, SignedStatement};
+use crate::policy_module_size::PolicyModuleSize;
 use crate::quotas::{QuotaChange, Quotas};
 use crate::unseal::{AwsKms, FormerHolders, KeyArn, OperatorShares, Peer};
 use base64::Engine as _;
@@ -149,6 +150,10 @@ pub struct Options {
     /// repeatable
     #[arg(long = "quota", value_name = "NAME=REQUESTS[/SECONDS]")]
     changed_quotas: Vec<QuotaChange>,
+    /// Admit policy components of up to this size, as 20MiB, in place of 1920KiB: what holds a whole
+    /// interpreter, such as a policy in Python. Trying one takes up to 128 MiB and 32 bytes a byte
+    #[arg(long, value_name = "SIZE")]
+    policy_module_size: Option<PolicyModuleSize>,
     /// How log lines look; RUST_LOG chooses which there are
     #[arg(long, value_enum, default_value_t = Format::Text)]
     log_format: Format,
@@ -256,6 +261,7 @@ impl Options {
             names: self.names.clone(),
             quotas: quotas.with(self.changed_quotas.clone()),
             peers,
+            policy_module_size: self.policy_module_size,
         }
     }
 
@@ -327,7 +333,12 @@ mod tests {
         assert_eq!(given, started, "the same options are the same configuration, however given");
 
         assert_eq!(given, read(&text("# the same\nstore = vsock:2:5000")).unwrap());
-        for more in ["region = us-east-1", "name = kms.example", "quota = CreateKey=1"] {
+        for more in [
+            "region = us-east-1",
+            "name = kms.example",
+            "quota = CreateKey=1",
+            "policy-module-size = 20MiB",
+        ] {
             assert_ne!(given, read(&text(more)).unwrap(), "{more}");
         }
     }
@@ -356,6 +367,10 @@ mod tests {
                 text(&format!("unseal-threshold = 2\nunseal-holder = {AUDITOR}")),
                 "the threshold is 2 at the least, since with 1 each holder alone would have the root \
                  key, and the number of holders at the most; it is 2 of 1",
+            ),
+            (
+                text("policy-module-size = 20MB"),
+                "invalid value '20MB' for '--policy-module-size <SIZE>': a size of policy components",
             ),
             (text("unseal-kms-key = x"), "invalid value 'x' for '--unseal-kms-key <ARN>'"),
         ] {

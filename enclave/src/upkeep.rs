@@ -8,7 +8,7 @@ use crate::log::{Event, log};
 use crate::pipeline::milliseconds;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 /// The longest sleep: so long may a clock that was set forward go unnoticed.
@@ -25,6 +25,7 @@ const PRINCIPAL: &str = "sekisho";
 /// Runs for as long as the worker does.
 pub(crate) async fn run(keys: Arc<KeyStore>, audit: AuditLog) {
     loop {
+        keys.modules.upload.expire(Instant::now());
         let now = milliseconds(OffsetDateTime::now_utc());
         match keys.do_next_due(now).await {
             Ok(Some(done)) => record(&audit, done, now).await,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::Request;
@@ -61,6 +62,16 @@ impl Client {
 
     /// The answer to the operation `target`, such as `Sekisho.ListPrincipals`.
     pub(crate) async fn call(&self, target: &str, body: &Value) -> Result<Value, CallError> {
+        self.call_patiently(target, body, Duration::ZERO).await
+    }
+
+    /// [`Client::call`] to an operation that may take so much longer than others.
+    pub(crate) async fn call_patiently(
+        &self,
+        target: &str,
+        body: &Value,
+        longer: Duration,
+    ) -> Result<Value, CallError> {
         let Environment { endpoint, region, key, .. } = &self.environment;
         let body = body.to_string().into_bytes();
         let host = endpoint.authority();
@@ -72,7 +83,9 @@ impl Client {
         let request = request.body(Full::new(Bytes::from(body))).map_err(HttpsError::Request)?;
         // Before the service is asked.
         let memory = Memory::open();
-        let reply = https::send(endpoint, self.tls.clone(), request, ANSWER_LIMIT).await?;
+        let reply =
+            https::send_patiently(endpoint, self.tls.clone(), request, ANSWER_LIMIT, longer)
+                .await?;
         self.keep_receipt(memory, &reply);
         let answer: Value = serde_json::from_slice(&reply.body).map_err(|_| CallError::NotJson)?;
         if reply.status.is_success() {

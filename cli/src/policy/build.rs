@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sekisho_policy_componentize::Builder;
-use sekisho_policy_engine::{Engine, Limits};
 use serde_json::Value;
 
+use super::module;
 use super::other_languages;
 use super::project::{Language, Project};
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ Examples:
 For a project in Rust it needs the Rust toolchain with the target wasm32-unknown-unknown
 (rustup target add wasm32-unknown-unknown); the same source, lock file and compiler give the same
 bytes, in whatever folder. For one in C it needs clang and wasm-ld, for one in JavaScript Node.js and
-npm install.";
+npm install, for one in Python componentize-py.";
 
 /// Build a policy's project into a component, and check that a service would admit it.
 #[derive(clap::Args, Debug)]
@@ -39,10 +39,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let project = Project::open(&arguments.folder)?;
     let bytes = match project.language {
         Language::Rust => rust(&project)?,
-        Language::C | Language::Js => other_languages::build(&project)?,
+        Language::C | Language::Js | Language::Python => other_languages::build(&project)?,
     };
-    let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
-    let admitted = engine.admit(&bytes).map_err(|error| {
+    let (admitted, option) = module::try_admitting(&bytes).map_err(|error| {
         let name = &project.name;
         Failure::failed(format_args!("{name} builds, and no service would admit it: {error}"))
     })?;
@@ -50,6 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     fs::write(&out, &bytes)
         .map_err(|error| Failure::failed(format_args!("{}: {error}", out.display())))?;
     println!("{}: {} bytes, sha256 {}", out.display(), bytes.len(), admitted.digest());
+    if let Some(size) = option {
+        println!("a service admits it only with --policy-module-size {size}");
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sekisho_policy_engine::{ACCEPTED_VERSIONS, Engine, Limits, ModuleDigest};
+use sekisho_policy_engine::{ACCEPTED_VERSIONS, DEFAULT_COMPONENT, ModuleDigest};
 use serde_json::json;
 
 use super::module;
@@ -30,12 +30,10 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bytes = module::component(&arguments.policy)?;
     let digest = ModuleDigest::of(&bytes);
-    let limits = Limits::default();
-    let limit = limits.admission.size;
-    let engine = Engine::new(limits).map_err(Failure::failed)?;
     let started = Instant::now();
-    let admitted = engine.admit(&bytes);
+    let admitted = module::try_admitting(&bytes).map(|(admitted, _)| admitted);
     let took = started.elapsed();
+    let option = module::option(&bytes).map(|size| size.to_string());
     let refused = admitted.as_ref().err().map(ToString::to_string);
     if arguments.json {
         let found = json!({
@@ -43,6 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             "size": bytes.len(),
             "admitted": refused.is_none(),
             "refused": refused,
+            "policy_module_size": option,
             "contract": admitted.as_ref().ok().map(|module| module.contract_version()),
             "accepted_contracts": ACCEPTED_VERSIONS,
             "compile_milliseconds": took.as_millis() as u64,
@@ -50,7 +49,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("{found}");
     } else {
         println!("sha256    {digest}");
-        println!("size      {} bytes of at most {limit}", bytes.len());
+        match &option {
+            None => println!("size      {} bytes of at most {DEFAULT_COMPONENT}", bytes.len()),
+            Some(option) => println!(
+                "size      {} bytes: only for services with --policy-module-size {option}",
+                bytes.len()
+            ),
+        }
         if let Ok(module) = &admitted {
             let accepted = ACCEPTED_VERSIONS.join(", ");
             let version = module.contract_version();

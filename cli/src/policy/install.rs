@@ -2,11 +2,18 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use sekisho_policy_engine::{DEFAULT_COMPONENT, ModuleDigest};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::module;
-use crate::aws::Client;
+use crate::aws::{CallError, Client};
 use crate::failure::Failure;
+
+const REGISTER: &str = "Sekisho.RegisterPolicyModule";
+
+/// Bytes of a component in one request.
+const PART: usize = 1024 * 1024;
 
 const EXAMPLES: &str = "\
 The service and the access key that asks are found as the AWS CLI finds them; what
@@ -77,9 +84,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     // What the service would refuse is said before it is asked.
     module::admit_component(&arguments.policy, &component)?;
     let client = client(arguments.profile.as_deref())?;
-    let body = json!({ "Name": arguments.name, "Component": BASE64.encode(component) });
-    let answer = client.call("Sekisho.RegisterPolicyModule", &body).await;
-    let answer = answer.map_err(Failure::failed)?;
+    let answer = register(&client, &arguments.name, &component).await.map_err(Failure::failed)?;
     if arguments.json {
         println!("{answer}");
     } else {
@@ -88,6 +93,36 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         println!("a key's policy names it: {{\"module\": \"{}\", \"config\": …}}", arguments.name);
     }
     Ok(())
+}
+
+/// In one request, or in parts of it where it is larger than one.
+async fn register(client: &Client, name: &str, component: &[u8]) -> Result<Value, CallError> {
+    let patience = compiling(component.len());
+    if component.len() <= DEFAULT_COMPONENT {
+        let body = json!({ "Name": name, "Component": BASE64.encode(component) });
+        return client.call_patiently(REGISTER, &body, patience).await;
+    }
+    let (sha256, mut offset) = (ModuleDigest::of(component).to_string(), 0);
+    loop {
+        let part = component.get(offset..).unwrap_or_default();
+        let part = part.get(..PART).unwrap_or(part);
+        let body = json!({
+            "Name": name, "Component": BASE64.encode(part),
+            "Sha256": sha256, "Size": component.len(), "Offset": offset,
+        });
+        offset = offset.saturating_add(part.len());
+        let answer = client.call_patiently(REGISTER, &body, patience).await?;
+        // After the last part, or before it where the service knows the component already.
+        if offset >= component.len() || answer.get("PolicyModule").is_some() {
+            return Ok(answer);
+        }
+    }
+}
+
+/// How long a service may take to try a component and to compile it: a quarter of a minute for 18 MB,
+/// ten times that in a debug build, and as much again where the machine has much else to do.
+fn compiling(size: usize) -> Duration {
+    Duration::from_secs(60 + size as u64 / (32 * 1024))
 }
 
 pub(super) async fn list(arguments: &ListArguments) -> Result<(), Failure> {

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use sekisho_policy_engine::{Engine, Limits, Module, Policy, stock};
+use sekisho_enclave::PolicyModuleSize;
+use sekisho_policy_engine::{
+    AdmissionError, DEFAULT_COMPONENT, Engine, EngineError, Limits, Module, Policy, stock,
+};
 use serde_json::Value;
 
 use super::project::Project;
@@ -13,6 +16,8 @@ use crate::failure::Failure;
 
 /// What a file may have at most; the engine's own limit for a component is far below.
 const FILE_LIMIT: u64 = 64 * 1024 * 1024;
+
+const MEBIBYTE: usize = 1024 * 1024;
 
 /// A policy as it is chosen on the command line.
 #[derive(clap::Args, Debug)]
@@ -59,8 +64,42 @@ pub(super) fn admit(name: &str) -> Result<Module, Failure> {
 
 /// The module of a component, which is called `name`.
 pub(super) fn admit_component(name: &str, component: &[u8]) -> Result<Module, Failure> {
-    let engine = Engine::new(Limits::default()).map_err(Failure::failed)?;
-    engine.admit(component).map_err(|error| Failure::failed(format_args!("{name}: {error}")))
+    let admitted = try_admitting(component);
+    let (module, _) = admitted.map_err(|error| Failure::failed(format_args!("{name}: {error}")))?;
+    Ok(module)
+}
+
+/// The module of a component, with the limits of a service that admits its size; and the size that the
+/// service has to be told for it, where it is more than the default.
+pub(super) fn try_admitting(
+    component: &[u8],
+) -> Result<(Module, Option<PolicyModuleSize>), NotAdmitted> {
+    let engine = Engine::new(Limits::with_components_of(size_to_allow(component)))?;
+    Ok((engine.admit(component)?, option(component)))
+}
+
+/// Bytes that the service has to allow: a stock policy is admitted whatever its size.
+fn size_to_allow(component: &[u8]) -> usize {
+    let is_stock = stock::ALL.iter().any(|(_, bytes)| *bytes == component);
+    if is_stock { 0 } else { component.len() }
+}
+
+/// The value of --policy-module-size that lets a component in; none where the default does, and where
+/// nothing does.
+pub(super) fn option(component: &[u8]) -> Option<PolicyModuleSize> {
+    let size = size_to_allow(component);
+    let mebibytes = u64::try_from(size.div_ceil(MEBIBYTE)).ok()?;
+    let option = PolicyModuleSize::try_from(mebibytes.saturating_mul(MEBIBYTE as u64)).ok();
+    option.filter(|_| size > DEFAULT_COMPONENT)
+}
+
+/// Why a component is not admitted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAdmitted {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Component(#[from] AdmissionError),
 }
 
 /// What `PutKeyPolicy` makes of a configuration: an AWS policy document is text as it is, and so is

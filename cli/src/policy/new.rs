@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::other_languages::PYTHON_TOOL;
 use super::project::{Language, is_name};
 use crate::failure::Failure;
 
@@ -83,6 +84,15 @@ const JAVASCRIPT: &[(&str, &str)] = &[
     ("wit/policy.wit", include_str!("../../../policies/wit/policy.wit")),
 ];
 
+const PYTHON: &[(&str, &str)] = &[
+    ("src/policy.py", include_str!("python/policy.py")),
+    ("policy.json", "{ \"name\": \"@name@\", \"language\": \"python\" }\n"),
+    ("README.md", include_str!("python/README.md")),
+    (".gitignore", "/.venv\n__pycache__/\n"),
+    ("tests/cases.json", include_str!("rust/cases.json")),
+    ("wit/policy.wit", include_str!("../../../policies/wit/policy.wit")),
+];
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let name = &arguments.name;
     let folder = arguments.folder.clone().unwrap_or_else(|| PathBuf::from(name));
@@ -98,6 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Language::Rust => RUST,
         Language::C => C,
         Language::Js => JAVASCRIPT,
+        Language::Python => PYTHON,
     };
     for (path, text) in files {
         let path = folder.join(path);
@@ -108,8 +119,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     println!("{} is a policy's project. Next:", folder.display());
     println!("  cd {}", folder.display());
-    if arguments.lang == Language::Js {
-        println!("  npm install");
+    match arguments.lang {
+        Language::Rust | Language::C => {}
+        Language::Js => println!("  npm install"),
+        Language::Python => println!("  {PYTHON_TOOL}"),
     }
     println!("  sekisho policy build && sekisho policy test");
     Ok(())

@@ -1,4 +1,5 @@
-//! Building what is not Rust: C with clang, JavaScript with componentize-qjs. A tool that is not there
+//! Building what is not Rust: C with clang, JavaScript with componentize-qjs, Python with
+//! componentize-py. A tool that is not there
 //! is named, with how to install it.
 
 use std::fs;
@@ -15,12 +16,18 @@ const CLANG: &str = "clang and wasm-ld are needed, of LLVM 14 or newer. On Debia
                      sudo apt-get install clang lld";
 const NODE: &str = "Node.js is needed, 20 or newer: https://nodejs.org";
 const QUICKJS: &str = "componentize-qjs is not installed in this project: npm install";
+/// How a project in Python gets its tool.
+pub(super) const PYTHON_TOOL: &str =
+    "python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1";
+/// Where that puts it.
+const COMPONENTIZE_PY: &str = ".venv/bin/componentize-py";
 
 /// The component of a project in another language than Rust.
 pub(super) fn build(project: &Project) -> Result<Vec<u8>, Failure> {
     match project.language {
         Language::C => c(project),
         Language::Js => javascript(project),
+        Language::Python => python(project),
         Language::Rust => Err(Failure::usage("a project in Rust has no policy.json")),
     }
 }
@@ -66,6 +73,23 @@ fn javascript(project: &Project) -> Result<Vec<u8>, Failure> {
         .arg("--output")
         .arg(&out);
     run(node, NODE)?;
+    fs::read(&out).map_err(|error| at(&out, &error))
+}
+
+/// With the tool of the project's own environment, or the one on the path.
+fn python(project: &Project) -> Result<Vec<u8>, Failure> {
+    let own = project.folder.join(COMPONENTIZE_PY);
+    let tool = if own.is_file() { own } else { "componentize-py".into() };
+    let folder = tempfile::tempdir().map_err(Failure::failed)?;
+    let out = folder.path().join("policy.wasm");
+    let mut componentize = Command::new(tool);
+    componentize
+        .current_dir(&project.folder)
+        .args(["--quiet", "--wit-path", "wit", "--world", "key-policy", "componentize"])
+        // Nothing imported.
+        .args(["--stub-wasi", "--python-path", "src", "policy", "--output"])
+        .arg(&out);
+    run(componentize, &format!("it is installed in the project by: {PYTHON_TOOL}"))?;
     fs::read(&out).map_err(|error| at(&out, &error))
 }
 

@@ -117,6 +117,7 @@ impl Service {
             listen: folder.worker_socket(),
             store: folder.store_socket(),
             quotas: options.quotas.clone(),
+            policy_module_size: settings.policy_module_size,
             snapshots: None,
         };
         let has_file = worker.root_key.is_some();

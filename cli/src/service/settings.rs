@@ -1,6 +1,6 @@
 //! What a development service stands for: its Regions and its account.
 
-use sekisho_enclave::OperatorShares;
+use sekisho_enclave::{OperatorShares, PolicyModuleSize};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Account, Region};
@@ -26,6 +26,9 @@ pub(crate) struct Settings {
     /// Those who unseal it together, in place of a KMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) operators: Option<OperatorShares>,
+    /// What policy components may have, where more than the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy_module_size: Option<PolicyModuleSize>,
 }
 
 impl Settings {
@@ -39,6 +42,7 @@ impl Settings {
             administrator_key: None,
             unseal: None,
             operators: None,
+            policy_module_size: None,
         }
     }
 
@@ -68,6 +72,9 @@ impl Settings {
         if wanted.administrator_key.is_some() {
             self.administrator_key.clone_from(&wanted.administrator_key);
         }
+        if wanted.policy_module_size.is_some() {
+            self.policy_module_size = wanted.policy_module_size;
+        }
         if wanted.unseal.is_some() {
             self.unseal.clone_from(&wanted.unseal);
             self.operators = None;
@@ -90,6 +97,7 @@ pub(crate) struct Wanted {
     pub(crate) administrator_key: Option<Vec<u8>>,
     pub(crate) unseal: Option<KmsSettings>,
     pub(crate) operators: Option<OperatorShares>,
+    pub(crate) policy_module_size: Option<PolicyModuleSize>,
 }
 
 impl Wanted {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sekisho_enclave::{
     AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper,
-    OperatorShares, Quotas, RootKey, UnsealProvider,
+    OperatorShares, PolicyModuleSize, Quotas, RootKey, UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ pub(crate) struct WorkerParameters {
     pub(crate) store: PathBuf,
     #[serde(default)]
     pub(crate) quotas: Quotas,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy_module_size: Option<PolicyModuleSize>,
     /// Entries of the journal after which a snapshot is made, and rows in its chunks; for the kill
     /// test, which wants many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +88,7 @@ pub(crate) fn configuration(
         names: Vec::new(),
         quotas,
         peers: None,
+        policy_module_size: settings.policy_module_size,
     }
 }
 
@@ -118,6 +121,7 @@ async fn serve(
         listen,
         store,
         quotas,
+        policy_module_size,
         snapshots,
     } = parameters;
     let address = Address::Unix { path: listen };
@@ -160,6 +164,7 @@ async fn serve(
             names: Vec::new(),
             quotas,
             peers: None,
+            policy_module_size,
         },
         nsm: Arc::new(development.worker_nsm()),
         root_key: root_key.as_deref().map(RootKey::from_bytes),

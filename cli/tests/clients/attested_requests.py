@@ -84,6 +84,23 @@ with tempfile.TemporaryDirectory() as folder:
     unsigned = header("aGVsbG8=", "before-send.kms")
     refused("InvalidSignatureException", unsigned.sign, says="must be a 'SignedHeader'", **sign)
 
+    # The same with the stock policy `attested`.
+    listed = {
+        "module": "attested",
+        "config": {
+            "measurements": [{"name": "signer", "pcrs": {"0": PCR0}}],
+            "actions": ["kms:Sign"],
+            "administrators": [root_arn()],
+        },
+    }
+    stock = root.create_key(
+        KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Policy=json.dumps(listed)
+    )["KeyMetadata"]["KeyId"]
+    sign["KeyId"] = stock
+    assert alice.kms.sign(**sign)["Signature"]
+    refused("AccessDeniedException", other.kms.sign, **sign)
+    refused("AccessDeniedException", root.sign, **sign)
+
     # A policy that can be changed only from measured code, by a caller who has no other leave.
     only = policy(statement(
         "Allow", user_arn("alice"), "PutKeyPolicy", "GetKeyPolicy", Condition=measured

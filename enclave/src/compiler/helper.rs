@@ -1,6 +1,8 @@
 //! The helper: waits for components, and starts a trial for each.
 
-use super::{CAGED, MEMORY, SELF, TRIAL, Verdict, processor_seconds, receive, send};
+use super::{
+    CAGED, MAX_ASKED, SELF, TRIAL, Verdict, asked, memory, processor_seconds, receive, send,
+};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sekisho_wire::codec;
 use std::io::{self, Read, Write};
@@ -35,18 +37,19 @@ fn answer(caged: bool) -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let mut worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     loop {
-        let component = match receive(&mut worker) {
-            Ok(component) => component,
+        let message = match receive(&mut worker, MAX_ASKED) {
+            Ok(message) => message,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error),
         };
-        let verdict = codec::encode(&attempt(&component, caged)?).map_err(io::Error::other)?;
+        let verdict = codec::encode(&attempt(&message, caged)?).map_err(io::Error::other)?;
         send(&mut worker, &verdict)?;
     }
 }
 
-fn attempt(component: &[u8], caged: bool) -> io::Result<Verdict> {
-    let seconds = processor_seconds(component.len());
+fn attempt(message: &[u8], caged: bool) -> io::Result<Verdict> {
+    let (_, component) = asked(message)?;
+    let (seconds, memory) = (processor_seconds(component.len()), memory(component.len()));
     let mut trial = Command::new(SELF)
         .arg(TRIAL)
         .args(caged.then_some(CAGED))
@@ -57,13 +60,13 @@ fn attempt(component: &[u8], caged: bool) -> io::Result<Verdict> {
         .spawn()?;
     // A trial that ends before it has read everything says why by its status.
     if let Some(mut stdin) = trial.stdin.take() {
-        let _ = send(&mut stdin, component).and_then(|()| stdin.flush());
+        let _ = send(&mut stdin, message).and_then(|()| stdin.flush());
     }
     let patience = Duration::from_secs(seconds).saturating_mul(PATIENCE);
     let Some(status) = end_of(&mut trial, patience)? else {
         return Ok(Verdict::Time(seconds));
     };
-    Ok(match meaning(status, seconds) {
+    Ok(match meaning(status, seconds, memory) {
         Some(verdict) => verdict,
         None => Verdict::Refused(said(&mut trial)?),
     })
@@ -84,14 +87,14 @@ fn end_of(trial: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus
 }
 
 /// What a status means; none for a refusal, whose reason the trial has said.
-fn meaning(status: ExitStatus, seconds: u64) -> Option<Verdict> {
+fn meaning(status: ExitStatus, seconds: u64, memory: u64) -> Option<Verdict> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Some(Verdict::Compiled),
         (Some(1), _) => None,
         // The soft limit's signal, and the hard one's.
         (_, Some(libc::SIGXCPU | libc::SIGKILL)) => Some(Verdict::Time(seconds)),
         // What Rust does where it is given no memory.
-        (_, Some(libc::SIGABRT)) => Some(Verdict::Memory(MEMORY >> 20)),
+        (_, Some(libc::SIGABRT)) => Some(Verdict::Memory(memory >> 20)),
         _ => Some(Verdict::Died),
     }
 }
@@ -110,7 +113,7 @@ mod tests {
 
     #[test]
     fn every_end_has_a_meaning() {
-        let ended = |raw: i32| meaning(ExitStatus::from_raw(raw), 2);
+        let ended = |raw: i32| meaning(ExitStatus::from_raw(raw), 2, 128 << 20);
         assert_eq!(ended(0), Some(Verdict::Compiled));
         assert_eq!(ended(1 << 8), None);
         assert_eq!(ended(101 << 8), Some(Verdict::Died));

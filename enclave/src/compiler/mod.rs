@@ -15,6 +15,7 @@ mod helper;
 mod trial;
 
 use crate::log::{Event, log};
+use sekisho_policy_engine::{DEFAULT_COMPONENT, MAX_COMPONENT};
 use sekisho_wire::codec::{self, CodecError};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
@@ -41,17 +42,29 @@ const BASE_BYTES: usize = 512 * 1024;
 /// A component of 1.6 MB that holds a JavaScript engine takes about three seconds, and several times as
 /// much in a debug build.
 const BYTES_FOR_A_SECOND_MORE: usize = 96 * 1024;
-/// What it may take of memory, beyond the program itself.
-const MEMORY: u64 = 128 * 1024 * 1024;
+/// What it may take of memory, beyond the program itself; bytes.
+const BASE_MEMORY: u64 = 128 * 1024 * 1024;
+/// The 18.5 MB that componentize-py makes take 350 MB (measured).
+const MEMORY_FOR_A_BYTE_MORE: u64 = 32;
 
-/// A message between worker and helper, bytes: the largest component, and the verdict's few words.
-const MAX_MESSAGE: u32 = 4 * 1024 * 1024;
+/// A message to helper and trial, bytes: the largest component, and what is admitted.
+const MAX_ASKED: usize = MAX_COMPONENT + ADMITTED;
+/// Bytes of the number before the component: the largest size that is admitted.
+const ADMITTED: usize = 8;
+/// A verdict has a few words.
+const MAX_VERDICT: usize = 64 * 1024;
 
 /// Seconds of processor time that a component of `size` bytes may take to compile.
 fn processor_seconds(size: usize) -> u64 {
     let more = size.saturating_sub(BASE_BYTES) / BYTES_FOR_A_SECOND_MORE;
     let more = u64::try_from(more).unwrap_or(u64::MAX);
     BASE_SECONDS.saturating_add(more)
+}
+
+/// Bytes of memory that compiling a component of `size` bytes may take.
+fn memory(size: usize) -> u64 {
+    let more = u64::try_from(size.saturating_sub(DEFAULT_COMPONENT)).unwrap_or(u64::MAX);
+    more.saturating_mul(MEMORY_FOR_A_BYTE_MORE).saturating_add(BASE_MEMORY)
 }
 
 /// What a trial came to.
@@ -93,6 +106,8 @@ pub enum NotCompiled {
 #[derive(Debug)]
 pub struct CompileHelper {
     stream: Mutex<UnixStream>,
+    /// Bytes of the largest component that is admitted.
+    admitted: usize,
     child: Child,
 }
 
@@ -120,7 +135,14 @@ impl CompileHelper {
         let mut command = Command::new(program);
         command.arg(HELPER).args(caged.then_some(CAGED)).env_clear();
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
-        Ok(Self { stream: Mutex::new(stream), child: command.spawn()? })
+        let stream = Mutex::new(stream);
+        Ok(Self { stream, admitted: DEFAULT_COMPONENT, child: command.spawn()? })
+    }
+
+    /// The same for components of up to `bytes`, within the limits that such ones have.
+    #[must_use]
+    pub fn admitting(self, bytes: usize) -> Self {
+        Self { admitted: bytes, ..self }
     }
 
     /// The helper's process.
@@ -134,7 +156,8 @@ impl CompileHelper {
     /// [`NotCompiled`]: the worker should not compile it.
     pub fn compile(&self, component: &[u8]) -> Result<(), NotCompiled> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = send(&mut *stream, component).and_then(|()| receive(&mut *stream));
+        let asked = ask(self.admitted, component);
+        let verdict = send(&mut *stream, &asked).and_then(|()| receive(&mut *stream, MAX_VERDICT));
         let verdict = verdict.map_err(NotCompiled::Helper)?;
         match codec::decode(&verdict).map_err(invalid).map_err(NotCompiled::Helper)? {
             Verdict::Compiled => Ok(()),
@@ -159,6 +182,20 @@ pub fn play_compiler() -> Option<ExitCode> {
     }
 }
 
+/// What is asked of the helper and of a trial.
+fn ask(admitted: usize, component: &[u8]) -> Vec<u8> {
+    let admitted = u64::try_from(admitted).unwrap_or(u64::MAX);
+    [&admitted.to_be_bytes(), component].concat()
+}
+
+/// The size that is admitted, and the component.
+fn asked(message: &[u8]) -> io::Result<(usize, &[u8])> {
+    let (admitted, component) =
+        message.split_first_chunk::<ADMITTED>().ok_or(io::ErrorKind::UnexpectedEof)?;
+    let admitted = usize::try_from(u64::from_be_bytes(*admitted)).map_err(invalid)?;
+    Ok((admitted, component))
+}
+
 /// Its length as four bytes, big-endian, and the message.
 fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
     let length = u32::try_from(message.len()).map_err(invalid)?;
@@ -166,16 +203,17 @@ fn send(to: &mut impl Write, message: &[u8]) -> io::Result<()> {
     to.write_all(message)
 }
 
-fn receive(from: &mut impl Read) -> io::Result<Vec<u8>> {
+/// A message of at most `limit` bytes.
+fn receive(from: &mut impl Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
-    let length = u32::from_be_bytes(length);
-    if length > MAX_MESSAGE {
+    let length = usize::try_from(u32::from_be_bytes(length)).map_err(invalid)?;
+    if length > limit {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut message = Vec::new();
-    from.take(length.into()).read_to_end(&mut message)?;
-    if message.len() as u64 != u64::from(length) {
+    from.take(length as u64).read_to_end(&mut message)?;
+    if message.len() != length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(message)
@@ -201,11 +239,26 @@ mod tests {
     fn a_message_arrives_whole_or_not() {
         let mut sent = Vec::new();
         send(&mut sent, b"component").unwrap();
-        assert_eq!(receive(&mut sent.as_slice()).unwrap(), b"component");
+        assert_eq!(receive(&mut sent.as_slice(), 9).unwrap(), b"component");
+        assert!(receive(&mut sent.as_slice(), 8).is_err());
         for end in 0..sent.len() {
-            assert!(receive(&mut sent.get(..end).unwrap()).is_err());
+            assert!(receive(&mut sent.get(..end).unwrap(), 9).is_err());
         }
-        assert!(receive(&mut [255; 8].as_slice()).is_err());
+        assert!(receive(&mut [255; 8].as_slice(), MAX_ASKED).is_err());
+    }
+
+    #[test]
+    fn what_is_asked_is_understood_as_it_was_meant() {
+        let message = ask(20, b"component");
+        assert_eq!(asked(&message).unwrap(), (20, b"component".as_slice()));
+        assert!(asked(b"1234567").is_err());
+    }
+
+    #[test]
+    fn memory_grows_with_what_is_beyond_the_default() {
+        assert_eq!(memory(0), 128 << 20);
+        assert_eq!(memory(DEFAULT_COMPONENT), 128 << 20);
+        assert_eq!(memory(DEFAULT_COMPONENT + (16 << 20)), 640 << 20);
     }
 
     #[test]

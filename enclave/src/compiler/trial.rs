@@ -1,6 +1,6 @@
 //! A trial: one component, compiled within bounds, and the end.
 
-use super::{MEMORY, processor_seconds, receive};
+use super::{MAX_ASKED, asked, memory, processor_seconds, receive};
 use crate::cage::Cage;
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use sekisho_policy_engine::{Limits, try_compiling};
@@ -27,16 +27,19 @@ pub(super) fn run(caged: bool) -> ExitCode {
 fn attempt(caged: bool) -> io::Result<Result<(), String>> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     nice(NICENESS)?;
-    let component = receive(&mut io::stdin().lock())?;
+    let message = receive(&mut io::stdin().lock(), MAX_ASKED)?;
+    let (admitted, component) = asked(&message)?;
     let seconds = processor_seconds(component.len());
     limit(Resource::Cpu, seconds, seconds.saturating_add(1))?;
     // Private memory that can be written to: what the compiler allocates, and its stack's not.
-    limit(Resource::Data, MEMORY, MEMORY)?;
+    let memory = memory(component.len());
+    limit(Resource::Data, memory, memory)?;
     limit(Resource::Core, 0, 0)?;
     if caged {
         Cage::without_sockets().enter().map_err(io::Error::other)?;
     }
-    Ok(try_compiling(&component, &Limits::default()).map_err(|error| error.to_string()))
+    let limits = Limits::with_components_of(admitted);
+    Ok(try_compiling(component, &limits).map_err(|error| error.to_string()))
 }
 
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {

@@ -13,6 +13,8 @@ pub(crate) mod material;
 mod ml_dsa;
 pub(crate) mod ml_kem;
 pub(crate) mod module_deletion;
+mod module_records;
+pub(crate) mod module_upload;
 pub(crate) mod modules;
 pub(crate) mod multi_region;
 pub(crate) mod pair;

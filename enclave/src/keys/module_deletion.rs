@@ -1,10 +1,9 @@
 //! The end of a registered policy module: only when no key's policy is decided by it.
 
+use super::module_records;
 use super::modules::KnownModule;
 use super::store::{KeyStore, StoreFault};
 use crate::guardrail::Guardrail;
-use crate::storage::journal::Write;
-use crate::storage::record::RecordId;
 use thiserror::Error;
 
 /// Keys that are looked at before others get their turn.
@@ -28,9 +27,7 @@ impl KeyStore {
         if !users.is_empty() {
             return Err(DeleteModuleError::Used { name: module.name, users: named(&users) });
         }
-        let write = Write { id: RecordId::PolicyModule(module.name.clone()), plaintext: None };
-        let writer = self.journal.writer().await.map_err(StoreFault::from)?;
-        writer.commit(vec![write]).await.map_err(StoreFault::from)?;
+        module_records::delete(&self.journal, &module.name).await?;
         self.modules.forget(&module.name);
         Ok(module)
     }

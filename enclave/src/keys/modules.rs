@@ -2,23 +2,25 @@
 //! of its measurement, and those that its owner registered, kept in the journal.
 //!
 //! A registered module never changes and keeps its name: a new version is another name. What is
-//! registered is compiled here only after a process of its own compiled it within bounds.
+//! registered is compiled here only after a process of its own compiled it within bounds; what was
+//! registered before a start is compiled beside the requests, and earlier for whoever needs it.
 
 use super::module_deletion::DeleteModuleError;
+use super::module_records;
+use super::module_upload::Upload;
 use super::store::StoreFault;
 use crate::compiler::{CompileHelper, NotCompiled};
 use crate::log::{Event, log};
-use crate::storage::journal::{Journal, Write};
+use crate::storage::journal::Journal;
 use crate::storage::record::RecordId;
-use sekisho_policy_engine::{AdmissionError, Engine, Module, ModuleDigest, stock};
-use sekisho_wire::codec;
-use serde::{Deserialize, Serialize};
+use sekisho_policy_engine::{
+    AdmissionError, DEFAULT_COMPONENT, Engine, Module, ModuleDigest, stock,
+};
 use std::panic::resume_unwind;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread;
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
-use zeroize::Zeroizing;
 
 /// The stock component that reads AWS policy documents.
 pub(crate) const IAM: &str = "iam";
@@ -26,8 +28,8 @@ pub(crate) const IAM: &str = "iam";
 /// The stock components that are compiled at a start.
 const AT_START: [&str; 2] = ["attested", IAM];
 
-/// Registered modules of one service: each takes its compiled code, up to a few MiB, and a part of a
-/// second at every start.
+/// Registered modules of one service: each takes its compiled code, up to a few MiB by default, and time
+/// to compile after every start.
 const MAX_REGISTERED: usize = 64;
 
 /// A component that was admitted.
@@ -41,6 +43,8 @@ pub(crate) struct KnownModule {
     pub(crate) size: usize,
     /// Milliseconds since 1970; none for a stock component.
     pub(crate) created: Option<u64>,
+    /// The version of the contract, as it was when the component was registered.
+    recorded_contract: Option<String>,
 }
 
 /// All of them.
@@ -48,6 +52,14 @@ pub(crate) struct Modules {
     engine: Engine,
     /// Without one, nothing is registered.
     compiler: Option<Arc<CompileHelper>>,
+    /// Bytes of the largest component that is registered.
+    pub(crate) largest: usize,
+    /// The component that is coming in parts.
+    pub(crate) upload: Upload,
+    /// Where the registered ones are.
+    journal: OnceLock<Arc<Journal>>,
+    /// One is compiled at a time; who waits longest is next.
+    compiling: Mutex<()>,
     /// The stock ones first.
     known: RwLock<Vec<KnownModule>>,
     /// The digest of a module that is being deleted: no new policy is made with it.
@@ -63,14 +75,6 @@ impl Drop for Retiring<'_> {
     fn drop(&mut self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
-}
-
-/// A registered module as the journal keeps it.
-#[derive(Serialize, Deserialize)]
-struct ModuleRecord {
-    created: u64,
-    #[serde(with = "serde_bytes")]
-    component: Vec<u8>,
 }
 
 impl Modules {
@@ -90,34 +94,82 @@ impl Modules {
         Ok(Self {
             engine: engine.clone(),
             compiler: None,
+            largest: DEFAULT_COMPONENT,
+            upload: Upload::default(),
+            journal: OnceLock::new(),
+            compiling: Mutex::default(),
             known: RwLock::new(known),
             retiring: RwLock::default(),
             changing: Mutex::default(),
         })
     }
 
-    /// With a process in which a component is tried before it is registered.
-    pub(crate) fn with_compiler(self, compiler: Option<Arc<CompileHelper>>) -> Self {
-        Self { compiler, ..self }
+    /// With a process in which a component of at most `largest` bytes is tried before it is registered.
+    pub(crate) fn with_compiler(
+        self,
+        compiler: Option<Arc<CompileHelper>>,
+        largest: usize,
+    ) -> Self {
+        Self { compiler, largest, ..self }
     }
 
-    /// Admits what is registered, and was tried then. One that is no longer admitted is left out: its keys are refused,
-    /// and the service starts.
-    pub(crate) async fn load(&self, journal: &Journal) -> Result<(), StoreFault> {
+    /// Learns what is registered, and was tried then. It is compiled later: [`Self::compile_all`].
+    pub(crate) async fn load(&self, journal: &Arc<Journal>) -> Result<(), StoreFault> {
         let from = RecordId::PolicyModule(String::new());
         let is_module = |id: &RecordId| matches!(id, RecordId::PolicyModule(_));
         for id in journal.ids(&from, MAX_REGISTERED, is_module) {
-            let (RecordId::PolicyModule(name), Some(record)) = (&id, journal.get(&id).await?)
-            else {
-                continue;
-            };
-            let ModuleRecord { created, component } = codec::decode(&record)?;
-            match self.compile(name.clone(), component, created).await {
-                Ok((module, _)) => self.add(module),
-                Err(_) => log(Event::PolicyModuleRefused),
+            let RecordId::PolicyModule(name) = id else { continue };
+            let Some(record) = module_records::read(journal, &name).await? else { continue };
+            let module = self.engine.admit_later(record.digest());
+            self.add(KnownModule {
+                name,
+                digest: module.digest().to_string(),
+                module,
+                size: record.size(),
+                created: Some(record.created),
+                recorded_contract: record.contract,
+            });
+        }
+        // Set once, at boot.
+        let _ = self.journal.set(journal.clone());
+        Ok(())
+    }
+
+    /// Compiles what was registered before the start, one after the other.
+    pub(crate) async fn compile_all(&self) {
+        for known in self.list() {
+            // What cannot be read now is read again for who needs it.
+            if self.ready(&known.digest).await.is_err() {
+                log(Event::PolicyModuleWaits);
             }
         }
+    }
+
+    /// Waits until the module with this name or digest is compiled, if it is one that was registered;
+    /// who comes first has it compiled. One that is no longer admitted is given up: its keys are
+    /// refused, and the service goes on.
+    pub(crate) async fn ready(&self, name: &str) -> Result<(), StoreFault> {
+        let waiting = |known: &KnownModule| known.created.is_some() && !known.module.is_compiled();
+        let Some(known) = self.named(name).filter(waiting) else { return Ok(()) };
+        let Some(journal) = self.journal.get() else { return Ok(()) };
+        let _turn = self.compiling.lock().await;
+        if known.module.is_compiled() {
+            return Ok(());
+        }
+        let component = module_records::component(journal, &known.name).await?;
+        let Some(component) = component else { return Ok(()) };
+        let module = known.module.clone();
+        let compiling = tokio::task::spawn_blocking(move || module.supply(&component).is_ok());
+        if !compiling.await.unwrap_or(false) {
+            log(Event::PolicyModuleRefused);
+            self.forget(&known.name);
+        }
         Ok(())
+    }
+
+    /// Removes what a registration left that did not come to its end.
+    pub(crate) async fn remove_orphans(&self, journal: &Journal) -> Result<(), StoreFault> {
+        module_records::remove_orphans(journal).await
     }
 
     /// Admits and keeps a component. The same one again is the same module.
@@ -141,13 +193,8 @@ impl Modules {
         }
         let component = self.attempt(component).await?;
         let (module, component) = self.compile(name.to_owned(), component, now).await?;
-        let record = codec::encode(&ModuleRecord { created: now, component });
-        let write = Write {
-            id: RecordId::PolicyModule(name.to_owned()),
-            plaintext: Some(Zeroizing::new(record.map_err(StoreFault::from)?)),
-        };
-        let writer = journal.writer().await.map_err(StoreFault::from)?;
-        writer.commit(vec![write]).await.map_err(StoreFault::from)?;
+        let contract = module.module.contract_version().to_owned();
+        module_records::write(journal, name, now, contract, component).await?;
         self.add(module.clone());
         Ok(module)
     }
@@ -205,7 +252,7 @@ impl Modules {
         self.find(|known| known.name == name || known.digest.eq_ignore_ascii_case(name))
     }
 
-    fn of_name(&self, name: &str) -> Option<KnownModule> {
+    pub(crate) fn of_name(&self, name: &str) -> Option<KnownModule> {
         self.find(|known| known.name == name)
     }
 
@@ -260,8 +307,18 @@ impl Modules {
 impl KnownModule {
     fn on_use(engine: &Engine, name: &str, component: &'static [u8]) -> Self {
         let module = engine.admit_on_use(component);
-        let digest = module.digest().to_string();
-        Self { name: name.to_owned(), module, digest, size: component.len(), created: None }
+        let (name, digest) = (name.to_owned(), module.digest().to_string());
+        let size = component.len();
+        Self { name, module, digest, size, created: None, recorded_contract: None }
+    }
+
+    /// The version of the contract that it speaks; none of a module that was registered by an earlier
+    /// release and is not compiled yet.
+    pub(crate) fn contract(&self) -> Option<&str> {
+        match (self.created, self.module.is_compiled()) {
+            (Some(_), false) => self.recorded_contract.as_deref(),
+            _ => Some(self.module.contract_version()),
+        }
     }
 
     fn admit(
@@ -272,7 +329,8 @@ impl KnownModule {
     ) -> Result<Self, AdmissionError> {
         let module = engine.admit(component)?;
         let digest = module.digest().to_string();
-        Ok(Self { name, module, digest, size: component.len(), created })
+        let size = component.len();
+        Ok(Self { name, module, digest, size, created, recorded_contract: None })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Key policies: which component decides for a key, and with what configuration.
 
 use super::modules::{IAM, KnownModule, Modules};
+use super::store::StoreFault;
 use sekisho_policy_engine::{ConfigureError, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -103,6 +104,14 @@ impl Modules {
             known: self.names().join(", "),
         })?;
         Ok((found, configuration))
+    }
+
+    /// Waits until the component that `document` names is compiled, if it names one that is registered.
+    pub(crate) async fn ready_for(&self, document: &str) -> Result<(), StoreFault> {
+        match named_module(document) {
+            Ok(Some(named)) => self.ready(&named.module).await,
+            _ => Ok(()),
+        }
     }
 
     /// Reads an identity policy: an AWS policy document without principals.

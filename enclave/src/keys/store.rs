@@ -230,6 +230,7 @@ impl KeyStore {
         let policy = if policy.is(&self.default_policy) {
             self.default_policy.clone()
         } else {
+            self.modules.ready(&policy.digest).await?;
             Arc::new(self.modules.restore(policy).await?)
         };
         let held = Arc::new(HeldKey::new(key, &self.place, policy, aliases)?);

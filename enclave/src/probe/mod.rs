@@ -241,6 +241,7 @@ impl Keys {
             names: Vec::new(),
             quotas: Quotas::none(),
             peers: None,
+            policy_module_size: None,
         };
         let store = StoreClient::dial(store);
         let now = OffsetDateTime::now_utc();

@@ -48,6 +48,8 @@ pub(crate) enum RecordId {
     PrincipalPolicies(String),
     /// An operation that waits for approvals, by what is asked for.
     Approval(String),
+    /// A part of a registered policy component that is larger than a record.
+    PolicyModuleChunk { name: String, number: u32 },
 }
 
 impl RecordId {
@@ -66,6 +68,9 @@ impl RecordId {
             Self::PolicyModule(name) => [b"m", name.as_bytes()].concat(),
             Self::Due { time, key } => {
                 [b"d".as_slice(), &time.to_be_bytes(), key.as_bytes()].concat()
+            }
+            Self::PolicyModuleChunk { name, number } => {
+                [b"e".as_slice(), &number.to_be_bytes(), name.as_bytes()].concat()
             }
             Self::FirstAccessKey => b"f".to_vec(),
             Self::Guardrail => b"b".to_vec(),

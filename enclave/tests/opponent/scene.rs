@@ -96,6 +96,7 @@ pub(crate) fn configuration() -> BootConfiguration {
         names: Vec::new(),
         quotas: Quotas::none(),
         peers: None,
+        policy_module_size: None,
     }
 }
 

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sekisho_enclave::probe::parsers;
 use sekisho_fuzz::within_allowance;
 
-const TARGETS: [&str; 20] = [
+const TARGETS: [&str; 23] = [
     "TrentService.CreateAlias",
     "TrentService.CreateKey",
     "TrentService.Decrypt",
@@ -22,9 +22,12 @@ const TARGETS: [&str; 20] = [
     "Sekisho.CreatePrincipal",
     "Sekisho.CreateSession",
     "Sekisho.DeleteAccessKey",
+    "Sekisho.DeletePolicyModule",
     "Sekisho.DeletePrincipal",
     "Sekisho.ListAccessKeys",
+    "Sekisho.ListPolicyModules",
     "Sekisho.ListPrincipals",
+    "Sekisho.RegisterPolicyModule",
     "Sekisho.UpdateAccessKey",
 ];
 

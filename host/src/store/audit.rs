@@ -171,7 +171,9 @@ impl AuditLog {
         }
         let at = |file: &mut File, place| file.seek(SeekFrom::Start(place)).map(|_| ());
         let file = &mut active.file;
-        let written = at(file, end).and_then(|()| (self.disk.write)(file, &vec![0; AHEAD]));
+        // Never fewer than the records need: the next zeros begin where these end.
+        let zeros = vec![0; AHEAD.max(usize::try_from(more).unwrap_or(usize::MAX))];
+        let written = at(file, end).and_then(|()| (self.disk.write)(file, &zeros));
         if let Err(error) = written {
             warn!(%error, "no room to write ahead in the audit log");
             active.ahead = None;
@@ -183,7 +185,7 @@ impl AuditLog {
             self.active = None;
             return Err(StoreError::Unavailable);
         }
-        active.ahead = Some(end.saturating_add(AHEAD as u64));
+        active.ahead = Some(end.saturating_add(zeros.len() as u64));
         Ok(())
     }
 

@@ -135,6 +135,19 @@ fn many_segments() {
     assert!(read == records);
 }
 
+#[test]
+fn a_batch_may_be_larger_than_the_space_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = log(&folder);
+    let records: Vec<_> = (1..=100).map(|n| (n, vec![n as u8; 60_000])).collect();
+    for batch in records.chunks(50) {
+        assert!(first.append(batch).iter().all(Result::is_ok));
+    }
+    drop(first);
+    let last = log(&folder).tail();
+    assert!(last.as_ref() == records.last());
+}
+
 thread_local! {
     static WRITES: Cell<u32> = const { Cell::new(0) };
     static SYNCS: Cell<u32> = const { Cell::new(0) };

@@ -2,7 +2,7 @@
 
 use crate::admission::{self, AdmissionError};
 use crate::contract::Functions;
-use crate::limits::Limits;
+use crate::limits::{Limits, Parts};
 use crate::sandbox::{Failure, Guard};
 use crate::stock;
 use crate::ticker::Ticker;
@@ -17,12 +17,6 @@ use wasmtime::{
 /// The memory that stays mapped in an instance's slot between two calls: the page a
 /// stock policy starts with. More costs time to clear, less costs a system call.
 const KEEP_RESIDENT: usize = 64 * 1024;
-
-/// Core instances, memories and tables in one component. QuickJS comes to 11 modules
-/// and 3 memories (measured).
-const CORE_INSTANCES: u32 = 20;
-const MEMORIES: u32 = 4;
-const TABLES: u32 = 8;
 
 /// What a component may use of WebAssembly: what compilers to it use today without
 /// being asked. All of it is deterministic; of floats, because a NaN has one form
@@ -106,6 +100,12 @@ impl Engine {
         self.module(ModuleDigest::of(bytes), Some(bytes), OnceLock::new())
     }
 
+    /// A module of the component with this digest, which [`Module::supply`] brings later. Until then it
+    /// decides nothing: that is a [`Failure::Start`].
+    pub fn admit_later(&self, digest: ModuleDigest) -> Module {
+        self.module(digest, None, OnceLock::new())
+    }
+
     fn module(
         &self,
         digest: ModuleDigest,
@@ -152,15 +152,16 @@ fn not_compiled(error: wasmtime::Error) -> AdmissionError {
 /// The rules, and a pool of instances.
 fn configuration(limits: &Limits) -> Config {
     let mut pool = PoolingAllocationConfig::new();
+    let Parts { core_instances, memories, tables } = limits.parts;
     pool.total_component_instances(limits.concurrent)
-        .total_core_instances(limits.concurrent.saturating_mul(CORE_INSTANCES))
-        .total_memories(limits.concurrent.saturating_mul(MEMORIES))
-        .total_tables(limits.concurrent.saturating_mul(TABLES))
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
+        .total_core_instances(limits.concurrent.saturating_mul(core_instances))
+        .total_memories(limits.concurrent.saturating_mul(memories))
+        .total_tables(limits.concurrent.saturating_mul(tables))
+        .max_core_instances_per_component(core_instances)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
         .max_memories_per_module(1)
-        .max_tables_per_module(TABLES)
+        .max_tables_per_module(tables)
         .max_memory_size(limits.memory)
         .table_elements(limits.table)
         .linear_memory_keep_resident(KEEP_RESIDENT)
@@ -220,9 +221,33 @@ impl Module {
         self.code().map_or("none", |code| code.functions.version.name())
     }
 
-    /// Whether a call of it waits for no compiling.
+    /// Whether its code is there, or why there is none: a call of it waits for no compiling.
     pub fn is_compiled(&self) -> bool {
         self.shared.code.get().is_some()
+    }
+
+    /// Brings the component of a module that was [admitted later](Engine::admit_later), and compiles it
+    /// as [`Engine::admit`] does. What is compiled already stays.
+    ///
+    /// # Errors
+    ///
+    /// It is another component, or is not admitted; the module decides nothing then.
+    pub fn supply(&self, bytes: &[u8]) -> Result<(), AdmissionError> {
+        let Compiled { code, digest, engine, .. } = &*self.shared;
+        if code.get().is_some() {
+            return Ok(());
+        }
+        if ModuleDigest::of(bytes) != *digest {
+            let reason = "it is not the component that was registered".into();
+            return Err(AdmissionError::NotComponent { reason });
+        }
+        let (made, outcome) = match engine.compile(bytes) {
+            Ok(made) => (Ok(made), Ok(())),
+            Err(error) => (Err(error.to_string()), Err(error)),
+        };
+        // Where another thread was faster, it compiled the same bytes.
+        let _ = code.set(made);
+        outcome
     }
 
     /// Compiles it where it is not compiled yet, which takes seconds for a large one: not for a thread
@@ -238,10 +263,13 @@ impl Module {
     /// Compiled, now if not before.
     pub(crate) fn code(&self) -> Result<&Code, Failure> {
         let Compiled { code, component, engine, .. } = &*self.shared;
-        let compiled = code.get_or_init(|| {
-            let compiled = engine.compile(component.unwrap_or_default());
-            compiled.map_err(|error| error.to_string())
-        });
+        let compiled = match (code.get(), component) {
+            (Some(compiled), _) => compiled,
+            (None, Some(component)) => {
+                code.get_or_init(|| engine.compile(component).map_err(|error| error.to_string()))
+            }
+            (None, None) => return Err(Failure::Start("it is not compiled yet".into())),
+        };
         compiled.as_ref().map_err(|reason| Failure::Start(reason.clone()))
     }
 }
@@ -260,6 +288,12 @@ impl ModuleDigest {
     /// The digest of a component that need not be admitted yet.
     pub fn of(component: &[u8]) -> Self {
         Self(Sha256::digest(component).into())
+    }
+
+    /// From 64 digits, lower-case hex.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = base16ct::lower::decode_vec(text).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 
     /// The digest's bytes.

@@ -31,6 +31,8 @@ pub use contract::{
 };
 pub use engine::{Engine, EngineError, Module, ModuleDigest, try_compiling};
 pub use evaluation::{Evaluation, Permit};
-pub use limits::{AdmissionLimits, AnswerLimits, Budget, Limits};
+pub use limits::{
+    AdmissionLimits, AnswerLimits, Budget, DEFAULT_COMPONENT, Limits, MAX_COMPONENT, Parts,
+};
 pub use policy::{ConfigureError, Policy};
 pub use sandbox::{Failure, Part};

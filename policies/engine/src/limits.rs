@@ -30,6 +30,8 @@ pub struct Limits {
     /// Instances at one time; one more is a deny. Each reserves address space for its
     /// memories, not memory.
     pub concurrent: u32,
+    /// What one component is instantiated into.
+    pub parts: Parts,
 }
 
 impl Default for Limits {
@@ -50,8 +52,61 @@ impl Default for Limits {
             table: 10_000,
             stack: 256 * 1024,
             concurrent: 64,
+            parts: Parts { core_instances: 20, memories: 4, tables: 8 },
         }
     }
+}
+
+impl Limits {
+    /// With room for components of up to `size` bytes: up to [`DEFAULT_COMPONENT`] these are the
+    /// default limits, and above it those of a component with a whole interpreter in it. What
+    /// componentize-py 0.25 makes has (*measured*) 18.5 MB, 40 nested modules and components, 1323 types,
+    /// 13 480 functions of up to 432 KiB, 800 blocks within blocks, 43 659 branch targets, 38 core
+    /// instances, one memory of 12.4 MiB and two tables; each limit is about half as much again.
+    pub fn with_components_of(size: usize) -> Self {
+        let default = Self::default();
+        if size <= DEFAULT_COMPONENT {
+            return default;
+        }
+        let admission = AdmissionLimits {
+            size: size.min(MAX_COMPONENT),
+            nested: 64,
+            types: 4_000,
+            functions: 20_000,
+            body: 640 * 1024,
+            nesting: 1_200,
+            branch_targets: 80_000,
+            ..default.admission
+        };
+        Self {
+            admission,
+            memory: 24 * 1024 * 1024,
+            stack: 512 * 1024,
+            // Each may have six times the memory.
+            concurrent: 16,
+            parts: Parts { core_instances: 56, ..default.parts },
+            ..default
+        }
+    }
+}
+
+/// Bytes of the largest component that is admitted by default.
+pub const DEFAULT_COMPONENT: usize = 1920 * 1024;
+
+/// Bytes of the largest component that can be let in: what componentize-py makes of a policy and some
+/// libraries.
+pub const MAX_COMPONENT: usize = 32 * 1024 * 1024;
+
+/// The parts of a component, each of which is instantiated: QuickJS comes to 11 core instances and 3
+/// memories (*measured*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Instances of core modules.
+    pub core_instances: u32,
+    /// Memories, one a core module at most.
+    pub memories: u32,
+    /// Tables.
+    pub tables: u32,
 }
 
 /// What one call into a component may cost.
@@ -97,7 +152,7 @@ pub struct AdmissionLimits {
 impl Default for AdmissionLimits {
     fn default() -> Self {
         Self {
-            size: 1920 * 1024,
+            size: DEFAULT_COMPONENT,
             nested: 48,
             types: 2_000,
             functions: 4_000,

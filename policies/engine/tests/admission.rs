@@ -9,7 +9,10 @@
 
 mod support;
 
-use sekisho_policy_engine::{AdmissionError, BoundExceeded, Engine, Limits, ModuleDigest, stock};
+use sekisho_policy_engine::{
+    AdmissionError, BoundExceeded, ConfigureError, DEFAULT_COMPONENT, Engine, Failure, Limits,
+    MAX_COMPONENT, ModuleDigest, stock,
+};
 use support::{ALLOW, EMPTY_STATE, component, componentize, core_module};
 
 const WIT: &str = include_str!("../../wit/policy.wit");
@@ -206,4 +209,40 @@ fn shapes_that_cost_too_much() {
     let nested = format!("(component {})", "(core module)".repeat(49));
     let nested = wat::parse_str(nested).unwrap();
     assert_eq!(bound_of(&nested), "nested modules and components");
+}
+
+#[test]
+fn a_module_that_is_admitted_later_decides_nothing_before() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    let module = engine.admit_later(ModuleDigest::of(stock::ATTESTED));
+    assert!(!module.is_compiled());
+    assert!(matches!(module.configure(b"{}"), Err(ConfigureError::Failed(Failure::Start(_)))));
+    let other = module.supply(stock::IAM).unwrap_err().to_string();
+    assert!(other.contains("not the component that was registered"), "{other}");
+    assert!(!module.is_compiled());
+    module.supply(stock::ATTESTED).unwrap();
+    assert!(module.is_compiled());
+    // Whatever comes after it.
+    module.supply(stock::IAM).unwrap();
+    assert!(matches!(module.configure(b"{}"), Err(ConfigureError::Refused(_))));
+
+    let broken = engine.admit_later(ModuleDigest::of(b"\0asm"));
+    assert!(broken.supply(b"\0asm").is_err());
+    assert!(broken.is_compiled(), "why it decides nothing is known");
+    assert!(matches!(broken.configure(b"{}"), Err(ConfigureError::Failed(Failure::Start(_)))));
+}
+
+#[test]
+fn who_asks_for_no_more_gets_the_default_limits() {
+    let default = Limits::default();
+    for size in [0, DEFAULT_COMPONENT] {
+        let limits = Limits::with_components_of(size);
+        assert_eq!(limits.admission.size, DEFAULT_COMPONENT);
+        assert_eq!((limits.memory, limits.parts), (default.memory, default.parts));
+    }
+    assert_eq!(
+        Limits::with_components_of(DEFAULT_COMPONENT + 1).admission.size,
+        DEFAULT_COMPONENT + 1
+    );
+    assert_eq!(Limits::with_components_of(usize::MAX).admission.size, MAX_COMPONENT);
 }

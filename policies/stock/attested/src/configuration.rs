@@ -1,6 +1,6 @@
 //! The configuration as its author writes it, and as the state keeps it.
 
-use crate::action::{Action, RELEASE};
+use crate::action::{Action, Actions};
 use crate::measurement::Measurement;
 use sekisho_policy::ConfigurationError;
 use sekisho_policy::json::{self, Cursor};
@@ -10,8 +10,8 @@ use sekisho_policy::state::Writer;
 #[derive(Debug)]
 pub(crate) struct Configuration {
     measurements: Vec<Measurement>,
-    /// One bit for each of [`RELEASE`].
-    actions: u8,
+    /// What needs an attestation.
+    actions: Actions,
     encryptors: Vec<String>,
     administrators: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Configuration {
         json::with(text, |root| {
             let mut configuration = Self {
                 measurements: Vec::new(),
-                actions: u8::MAX >> (8 - RELEASE.len()),
+                actions: Actions::RELEASE,
                 encryptors: Vec::new(),
                 administrators: Vec::new(),
             };
@@ -41,11 +41,11 @@ impl Configuration {
         })
     }
 
-    /// The actions' bits, then the measurements, the encryptors and the
+    /// The actions, then the measurements, the encryptors and the
     /// administrators, each a block.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.byte(self.actions);
+        self.actions.encode(&mut writer);
         writer.block(|block| {
             for measurement in &self.measurements {
                 measurement.encode(block);
@@ -70,15 +70,15 @@ fn measurements(at: &Cursor<'_>) -> Result<Vec<Measurement>, ConfigurationError>
     Ok(measurements)
 }
 
-fn actions(at: &Cursor<'_>) -> Result<u8, ConfigurationError> {
-    let mut actions = 0;
+fn actions(at: &Cursor<'_>) -> Result<Actions, ConfigurationError> {
+    let mut actions = Actions::NONE;
     for element in at.array()? {
         match Action::named(element.string()?) {
-            Action::Release(index) => actions |= 1 << index,
-            _ => return Err(element.error("is not an operation that takes a Recipient")),
+            Some(action) => actions.insert(action),
+            None => return Err(element.error("is not an operation that an attestation can allow")),
         }
     }
-    if actions == 0 {
+    if actions == Actions::NONE {
         return Err(at.error("at least one action is needed"));
     }
     Ok(actions)

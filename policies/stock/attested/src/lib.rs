@@ -1,4 +1,4 @@
-//! Stock policy `attested`: key material goes to listed measurements alone.
+//! Stock policy `attested`: a key that is used by listed measurements alone.
 //!
 //! ```json
 //! {
@@ -14,10 +14,16 @@
 //!
 //! | action | who may |
 //! |---|---|
-//! | one of `actions` (default: every operation that takes a `Recipient`) | a caller whose verified attestation holds all registers of one listed measurement, whatever its principal |
-//! | an operation that puts data in but no plaintext out ([`Action::Protect`]) | `encryptors`, without attestation |
-//! | an administrative operation ([`Action::Administer`]) | `administrators` |
-//! | anything else: `Sign`, `ReEncryptFrom`, `ReplicateKey`, an operation that takes a `Recipient` but is not in `actions`, an action this version does not know | nobody |
+//! | one of `actions` (default: every operation that takes a `Recipient`) | a caller whose verified attestation holds all registers of one listed measurement, whatever its principal; for what `encryptors` or `administrators` may do, one of them with such an attestation |
+//! | an operation that puts data in but no plaintext out ([`Kind::Protect`]) | `encryptors`, without attestation |
+//! | an administrative operation ([`Kind::Administer`]) | `administrators`, without attestation |
+//! | anything else: `ReplicateKey`, `Sign` or an operation that takes a `Recipient` where it is not in `actions`, an action this version does not know | nobody |
+//!
+//! So `"actions": ["kms:Sign"]` makes a key that signs for measured code alone, and with
+//! `kms:PutKeyPolicy` among them its policy is changed only by an administrator inside such code. What
+//! takes no `Recipient` brings its document in the header `X-Sekisho-Attestation`
+//! (`docs/attested-requests.md`). `actions` takes the place of the default: a list with `kms:Sign`
+//! alone allows no `Decrypt`.
 //!
 //! Every refusal is a deny with a reason, never "no opinion": no grant and no other
 //! policy can open what this one closes. An administrator can still replace the
@@ -32,8 +38,9 @@ mod action;
 mod configuration;
 mod measurement;
 
-pub use action::Action;
+pub use action::Kind;
 
+use action::{Action, Actions};
 use configuration::Configuration;
 use sekisho_policy::{
     Answer, ConfigurationError, Policy, Principal, Request, allow, annotate, deny, state::Reader,
@@ -61,23 +68,32 @@ impl Policy for Attested {
 /// Reads the parts of the state in the order in which [`Configuration::encode`]
 /// writes them; `None` where it is not such a state.
 fn decide(mut state: Reader<'_>, request: &Request) -> Option<Answer> {
-    let attestable = usize::from(state.byte()?);
+    let attested = Actions::decode(&mut state)?;
     let measurements = state.block()?;
     let encryptors = state.block()?;
     let administrators = state.block()?;
 
-    Some(match Action::named(&request.action) {
-        Action::Release(index) if attestable >> index & 1 == 1 => release(measurements, request)?,
-        Action::Release(_) => deny("this operation is not among the policy's actions"),
-        Action::Protect if lists(encryptors, &request.principal)? => allow(),
-        Action::Protect => deny("the principal is not an encryptor"),
-        Action::Administer if lists(administrators, &request.principal)? => allow(),
-        Action::Administer => deny("the principal is not an administrator"),
-        Action::Other => deny("no attestation can allow this operation"),
-    })
+    let Some(action) = Action::named(&request.action) else {
+        return Some(deny("this policy does not know the operation"));
+    };
+    let needs_attestation = attested.contains(action);
+    match action.kind {
+        Kind::Release | Kind::Use if !needs_attestation => {
+            return Some(deny("this operation is not among the policy's actions"));
+        }
+        Kind::Release | Kind::Use => {}
+        Kind::Protect if lists(encryptors, &request.principal)? => {}
+        Kind::Protect => return Some(deny("the principal is not an encryptor")),
+        Kind::Administer if lists(administrators, &request.principal)? => {}
+        Kind::Administer => return Some(deny("the principal is not an administrator")),
+    }
+    match needs_attestation {
+        true => measured(measurements, request),
+        false => Some(allow()),
+    }
 }
 
-fn release(measurements: Reader<'_>, request: &Request) -> Option<Answer> {
+fn measured(measurements: Reader<'_>, request: &Request) -> Option<Answer> {
     let Some(attestation) = &request.attestation else {
         return Some(deny("the request carries no attestation"));
     };

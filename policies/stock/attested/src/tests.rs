@@ -119,6 +119,52 @@ fn actions_narrow_what_attestation_opens() {
 }
 
 #[test]
+fn any_operation_can_need_a_document() {
+    let wide = configuration().replacen(
+        '{',
+        r#"{"actions":["kms:Sign","kms:PutKeyPolicy","kms:Encrypt"],"#,
+        1,
+    );
+    let right = || enclave(&[(0, 1), (8, 0xab)]);
+    for (action, arn, attestation, refusal) in [
+        ("kms:Sign", "anyone", right(), None),
+        ("kms:Sign", ROOT, None, Some("the request carries no attestation")),
+        ("kms:Sign", ROOT, enclave(&[(0, 2)]), Some("matches no listed measurement")),
+        ("kms:GenerateMac", "anyone", right(), Some("not among the policy's actions")),
+        ("kms:Decrypt", "anyone", right(), Some("not among the policy's actions")),
+        // The lists are not opened by an attestation, they need one more.
+        ("kms:PutKeyPolicy", ROOT, right(), None),
+        ("kms:PutKeyPolicy", ROOT, None, Some("the request carries no attestation")),
+        ("kms:PutKeyPolicy", "anyone", right(), Some("not an administrator")),
+        ("kms:DescribeKey", ROOT, None, None),
+        ("kms:Encrypt", INGEST, right(), None),
+        ("kms:Encrypt", INGEST, None, Some("the request carries no attestation")),
+        ("kms:Encrypt", ROOT, right(), Some("not an encryptor")),
+        ("kms:ReEncryptTo", INGEST, None, None),
+    ] {
+        match (ask(&wide, &request(action, arn, attestation)).decision, refusal) {
+            (Decision::Allow, None) => {}
+            (Decision::Deny(reason), Some(refusal)) => {
+                assert!(reason.contains(refusal), "{reason}")
+            }
+            (decision, _) => panic!("{action} by {arn}: {decision:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_known_action_has_a_place_of_its_own() {
+    let mut all = Actions::NONE;
+    for name in ["kms:Decrypt", "kms:Sign", "kms:Encrypt", "kms:PutKeyPolicy", "kms:UpdateAlias"] {
+        let action = Action::named(name).unwrap();
+        assert!(!all.contains(action), "{name}");
+        all.insert(action);
+        assert!(all.contains(action), "{name}");
+    }
+    assert!(Action::named("kms:ReplicateKey").is_none());
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_at_its_place() {
     let zeros = "0".repeat(96);
     let ones = "1".repeat(96);
@@ -137,7 +183,7 @@ fn a_wrong_configuration_is_refused_at_its_place() {
         (one(&format!(r#"{{"+1":"{ones}"}}"#)), "measurements[0].pcrs.+1"),
         (one(&format!(r#"{{"1":"{zeros}"}}"#)), "measurements[0].pcrs.1"),
         (one(&format!(r#"{{"1":"{}"}}"#, "g".repeat(96))), "measurements[0].pcrs.1"),
-        (configuration().replacen('{', r#"{"actions":["kms:Encrypt"],"#, 1), "actions[0]"),
+        (configuration().replacen('{', r#"{"actions":["kms:CreateKey"],"#, 1), "actions[0]"),
         (configuration().replacen('{', r#"{"actions":[],"#, 1), "actions"),
         (configuration().replace(INGEST, "arn:aws:iam::*:root"), "encryptors[0]"),
         (configuration().replace(ROOT, "root"), "administrators[0]"),
