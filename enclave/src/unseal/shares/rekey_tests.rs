@@ -261,3 +261,29 @@ async fn a_host_that_serves_the_former_slot() {
     }
     assert_eq!(root(&before).await, world.root);
 }
+
+/// Another root key for the same holders: their shares stay as they are, and those of before it too.
+#[tokio::test]
+async fn a_rotated_root_key_is_unwrapped_by_the_same_shares() {
+    let world = World::new().await;
+    let unsealed = |provider: OperatorShares| {
+        let ceremony = world.start(&provider);
+        let world = &world;
+        async move {
+            for index in [0, 2] {
+                world.unseal(&ceremony, &world.former, &world.shares, index).await.unwrap();
+            }
+            ceremony.root_key().await
+        }
+    };
+    let Unsealed { keyring, keeper, .. } = unsealed(world.before()).await;
+    let next = keeper.next(&keyring).await.unwrap();
+    let rotating = unsealed(world.before()).await;
+    assert!(rotating.keyring.is_rotating());
+    assert_ne!(*rotating.keyring.newest().1.unwrap().expose(), world.root);
+    keeper.forget_former(&next).await.unwrap();
+    let rotated = unsealed(world.before()).await.keyring;
+    assert_eq!((rotated.generation(), rotated.is_rotating()), (2, false));
+    let (one, other) = (rotated.newest().1.unwrap(), next.newest().1.unwrap());
+    assert_eq!(one.expose(), other.expose());
+}
