@@ -14,7 +14,7 @@ use crate::log::{Event, log};
 use crate::storage::journal::Journal;
 use crate::storage::record::RecordId;
 use sekisho_policy_engine::{
-    AdmissionError, DEFAULT_COMPONENT, Engine, Module, ModuleDigest, stock,
+    ACCEPTED_VERSIONS, AdmissionError, DEFAULT_COMPONENT, Engine, Module, ModuleDigest, stock,
 };
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use thiserror::Error;
@@ -310,12 +310,13 @@ impl KnownModule {
         Self { name, module, digest, size, created: None, recorded_contract: None }
     }
 
-    /// The version of the contract that it speaks; none of a module that was registered by an earlier
-    /// release and is not compiled yet.
+    /// The version of the contract that it speaks, for which nothing is compiled: a stock component is of
+    /// the newest. None of a module that was registered by an earlier release and is not compiled yet.
     pub(crate) fn contract(&self) -> Option<&str> {
         match (self.created, self.module.is_compiled()) {
+            (_, true) => Some(self.module.contract_version()),
             (Some(_), false) => self.recorded_contract.as_deref(),
-            _ => Some(self.module.contract_version()),
+            (None, false) => ACCEPTED_VERSIONS.first().copied(),
         }
     }
 

@@ -56,6 +56,16 @@ fn a_component_of_an_older_version_goes_on_working() {
     }
 }
 
+/// What a service says of a stock policy before it is compiled.
+#[test]
+fn every_stock_policy_is_of_the_newest_version() {
+    let engine = Engine::new(Limits::default()).unwrap();
+    for (name, bytes) in stock::ALL {
+        let module = engine.admit(bytes).unwrap();
+        assert_eq!(module.contract_version(), ACCEPTED_VERSIONS[0], "{name}");
+    }
+}
+
 /// What 0.2.0 added is no answer of 0.1.0, and an answer of the one is not read as one of the other.
 #[test]
 fn an_older_component_cannot_ask_for_what_came_later() {
