@@ -31,7 +31,7 @@ use crate::service::Service;
 use crate::storage::journal::{Cadence, Journal, JournalError, Opening};
 use crate::storage::tenure::Tenure;
 use crate::tls::{ServiceAuthority, TlsError};
-use crate::unseal::{Ceremony, Keeper, RootKeyFile, Unsealed, Unsealer, say_registers};
+use crate::unseal::{Ceremony, Failure, Keeper, RootKeyFile, Unsealed, Unsealer, say_registers};
 use crate::upkeep;
 use front::Front;
 pub(crate) use policies::Preparing;
@@ -156,9 +156,11 @@ pub async fn run(
         }
         (UnsealProvider::DevelopmentFile, Some(root), _) => {
             let opening = opening(Preparing::begin(&configuration));
-            let keyring = Keeper::keyring_of_file(&store, &root)
-                .await
-                .map_err(|failure| BootError::RootKeyFile(failure.to_string()))?;
+            let keyring =
+                Keeper::keyring_of_file(&store, &root).await.map_err(|failure| match failure {
+                    Failure::Store(error) => JournalError::from(error).into(),
+                    failure => BootError::RootKeyFile(failure.to_string()),
+                })?;
             let keeper = Keeper::of_file(root_key_file, store.clone());
             let unsealed = Unsealed { keyring, keeper, reached: None };
             let (authority, journal, service) = opening(unsealed).await?;
