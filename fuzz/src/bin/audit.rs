@@ -21,7 +21,7 @@ static LOG: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let memory = Memory::default();
     block_on(async {
         let root = RootKey::from_bytes(&[1; 32]);
-        let storage = Storage::open(memory.client(), &root, u64::MAX, 4096).await;
+        let storage = Storage::open(memory.client(), &root, u64::MAX, 4096, None).await;
         let storage = storage.expect("an empty store");
         for decision in ["1", "2", "3"] {
             assert!(storage.record(decision).await);

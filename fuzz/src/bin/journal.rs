@@ -15,7 +15,7 @@ use sekisho_fuzz::{block_on, within_allowance};
 static JOURNAL: LazyLock<Held> = LazyLock::new(|| {
     let memory = Memory::default();
     block_on(async {
-        let storage = Storage::open(memory.client(), &root(), u64::MAX, 4096).await;
+        let storage = Storage::open(memory.client(), &root(), u64::MAX, 4096, None).await;
         let storage = storage.expect("an empty store");
         for number in [1, 2, 3, 2] {
             storage.change(number, Some(vec![7; 40])).await.expect("a change");
