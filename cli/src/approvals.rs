@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::aws::{CallError, Client};
+use crate::aws::{Asker, CallError, Client};
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -19,9 +19,8 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long, global = true)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
     /// Print the service's answer as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -47,7 +46,7 @@ enum Command {
 
 /// Asks the service.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let client = Client::from_environment(arguments.profile.as_deref()).map_err(Failure::usage)?;
+    let client = arguments.asker.client()?;
     let found = match &arguments.command {
         Command::List => list(&client).await,
         Command::Approve { request_id } => answer(&client, "Sekisho.Approve", request_id).await,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::aws::Client;
+use crate::aws::Asker;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -23,9 +23,8 @@ sekisho:GetRootKeyStatus. What a rotation protects from, and what not: docs/unse
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long, global = true)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
     /// Print the service's answer as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -43,7 +42,7 @@ enum Command {
 
 /// Asks the service.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let client = Client::from_environment(arguments.profile.as_deref()).map_err(Failure::usage)?;
+    let client = arguments.asker.client()?;
     let operation = match arguments.command {
         Command::Rotate => "Sekisho.RotateRootKey",
         Command::Status => "Sekisho.GetRootKeyStatus",

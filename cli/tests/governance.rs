@@ -10,10 +10,10 @@
 
 mod running;
 
-use running::{SEKISHO, STATE, Service, folder, words};
+use running::{SEKISHO, Service, folder, recorded, words};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 const SECRET: &str = "c2VjcmV0";
 
@@ -56,17 +56,8 @@ fn encrypt(service: &Service, profile: &str, key: &str) -> Output {
 }
 
 /// The newest recorded decision about an operation.
-fn recorded(data: &Path, operation: &str) -> Value {
-    let tail = Command::new(SEKISHO)
-        .args(["audit", "tail", "-n", "50", "--json", "--data-dir"])
-        .arg(data)
-        .env("XDG_STATE_HOME", STATE)
-        .output()
-        .expect("sekisho runs");
-    let decisions = String::from_utf8_lossy(&tail.stdout).into_owned();
-    let decisions = decisions.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    let mut of_operation = decisions.filter(|decision: &Value| decision["operation"] == operation);
-    of_operation.next_back().unwrap_or_else(|| panic!("no {operation}: {}", words(&tail)))
+fn newest(data: &Path, operation: &str) -> Value {
+    recorded(data, operation).pop().unwrap_or_else(|| panic!("no {operation} is recorded"))
 }
 
 fn statement(effect: &str, action: &str) -> Value {
@@ -98,7 +89,7 @@ fn identity_policies_allow_what_a_key_leaves_to_the_account() {
     let may = file("may.json", &document(&statement("Allow", "kms:Encrypt")));
     works(&principal(&["put-policy", "alice", "may", &may]));
     works(&encrypt(&service, "alice", &delegating));
-    let decided = recorded(data.path(), "Encrypt");
+    let decided = newest(data.path(), "Encrypt");
     let by = json!(["principal-policy", "may"]);
     let annotations = decided["decision"]["annotations"].as_array().expect("annotations").clone();
     assert!(annotations.contains(&by), "{decided}");
@@ -112,7 +103,7 @@ fn identity_policies_allow_what_a_key_leaves_to_the_account() {
     let no = file("no.json", &document(&statement("Deny", "kms:Encrypt")));
     works(&principal(&["put-policy", "bob", "no", &no]));
     fails(&encrypt(&service, "bob", &closed), "AccessDeniedException");
-    let reason = recorded(data.path(), "Encrypt")["reason"].clone();
+    let reason = newest(data.path(), "Encrypt")["reason"].clone();
     assert_eq!(reason, "policy no of the principal: explicit deny: Statement[0]");
     works(&principal(&["delete-policy", "bob", "no"]));
     works(&encrypt(&service, "bob", &closed));
@@ -182,7 +173,7 @@ fn a_guardrail_denies_what_any_policy_allows() {
     works(&set(&service, "default", &policy, &[]));
     let refused = fails(&encrypt(&service, "default", &key), "AccessDeniedException");
     assert!(!refused.contains("guardrail"), "the caller is not told why: {refused}");
-    let decided = recorded(data.path(), "Encrypt");
+    let decided = newest(data.path(), "Encrypt");
     assert_eq!(decided["reason"], "guardrail: explicit deny: Statement[0]");
     let shown = guardrail(&service, "show");
     assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), policy.to_string());
@@ -273,7 +264,7 @@ fn an_operation_waits_for_approvals_and_happens_once() {
     let service = Service::start_with(data.path(), users);
     works(&approvals(&service, "carol", &["approve", &id]));
     works(&schedule(&service, "7"));
-    let decided = recorded(data.path(), "ScheduleKeyDeletion");
+    let decided = newest(data.path(), "ScheduleKeyDeletion");
     let annotations = decided["decision"]["annotations"].as_array().expect("annotations").clone();
     for (name, value) in [
         ("approval", id.clone()),
@@ -292,7 +283,7 @@ fn an_operation_waits_for_approvals_and_happens_once() {
     works(&approvals(&service, "bob", &["deny", &again]));
     let denied = fails(&schedule(&service, "7"), "AccessDeniedException");
     assert!(!denied.contains("bob"), "{denied}");
-    let reason = recorded(data.path(), "ScheduleKeyDeletion")["reason"].clone();
+    let reason = newest(data.path(), "ScheduleKeyDeletion")["reason"].clone();
     assert_eq!(reason, format!("approval request {again} was denied by {}", arn("user/bob")));
     fails(&approvals(&service, "carol", &["approve", &again]), "KMSInvalidStateException");
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::Engine as _;
-use running::{SEKISHO, STATE, Service, folder, words};
+use running::{SEKISHO, STATE, Service, folder, recorded, words};
 use sekisho_policy_engine::ModuleDigest;
 use serde_json::{Value, json};
 
@@ -152,17 +152,7 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
     assert_eq!(service.stop(), Some(0));
     let service = Service::start(data.path());
     assert_eq!(json(&decrypt(&service, &backup))["Plaintext"], SECRET);
-    let tail = Command::new(SEKISHO)
-        .args(["audit", "tail", "--json", "--data-dir"])
-        .arg(data.path())
-        .env("XDG_STATE_HOME", STATE)
-        .output()
-        .expect("sekisho runs");
-    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .filter(|decision: &Value| decision["operation"] == "Decrypt")
-        .collect();
+    let decisions = recorded(data.path(), "Decrypt");
     let expected = [("allowed", Value::Null), ("denied", json!("another purpose"))];
     for (decision, (outcome, reason)) in decisions.iter().zip(expected) {
         assert_eq!((&decision["outcome"], &decision["reason"]), (&json!(outcome), &reason));
@@ -263,17 +253,7 @@ fn a_project_in_python_decides_too() {
     assert_eq!(service.stop(), Some(0));
 
     let digest = ModuleDigest::of(&fs::read(project.join("python.wasm")).expect("a component"));
-    let tail = Command::new(SEKISHO)
-        .args(["audit", "tail", "--json", "--data-dir"])
-        .arg(data.path())
-        .env("XDG_STATE_HOME", STATE)
-        .output()
-        .expect("sekisho runs");
-    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .filter(|decision: &Value| decision["operation"] == "Decrypt")
-        .collect();
+    let decisions = recorded(data.path(), "Decrypt");
     let outcomes: Vec<_> = decisions.iter().map(|decision| &decision["outcome"]).collect();
     assert_eq!(outcomes, ["allowed", "denied"]);
     for decision in &decisions {
@@ -449,17 +429,7 @@ fn a_cedar_policy_decides() {
 
     let inspected = policy(data.path(), &["inspect", "cedar", "--json"]);
     let digest = &json(&inspected)["sha256"];
-    let tail = Command::new(SEKISHO)
-        .args(["audit", "tail", "--json", "--data-dir"])
-        .arg(data.path())
-        .env("XDG_STATE_HOME", STATE)
-        .output()
-        .expect("sekisho runs");
-    let decisions: Vec<Value> = String::from_utf8_lossy(&tail.stdout)
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .filter(|decision: &Value| decision["operation"] == "Decrypt")
-        .collect();
+    let decisions = recorded(data.path(), "Decrypt");
     let no_policy = json!("no policy allows the operation");
     let reasons = [Value::Null, json!("forbidden by purpose"), no_policy, Value::Null];
     assert_eq!(decisions.len(), reasons.len());

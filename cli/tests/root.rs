@@ -6,9 +6,8 @@ mod running;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use running::{SEKISHO, STATE, Service, folder, words};
+use running::{SEKISHO, STATE, Service, folder, recorded, words};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -46,21 +45,6 @@ fn rotate(service: &Service, generation: u64) {
         assert!(started.elapsed() < ENDED, "it does not come to an end: {status}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// How often an operation is in the audit log.
-fn recorded(data: &Path, operation: &str) -> usize {
-    let tail = Command::new(SEKISHO)
-        .args(["audit", "tail", "-n", "500", "--json", "--data-dir"])
-        .arg(data)
-        .env("XDG_STATE_HOME", STATE)
-        .output()
-        .expect("sekisho runs");
-    let decisions = String::from_utf8_lossy(&tail.stdout).into_owned();
-    let decisions = decisions.lines().map(|line| serde_json::from_str(line).expect("JSON"));
-    decisions
-        .filter(|decision: &Value| decision.get("operation") == Some(&json!(operation)))
-        .count()
 }
 
 #[test]
@@ -104,8 +88,8 @@ fn a_service_goes_on_under_another_root_key() {
     rotate(&service, 3);
     decrypts(&service);
     assert_eq!(service.stop(), Some(0));
-    assert_eq!(recorded(data.path(), "RotateRootKey"), 3);
-    assert_eq!(recorded(data.path(), "FinishRootKeyRotation"), 2);
+    assert_eq!(recorded(data.path(), "RotateRootKey").len(), 3);
+    assert_eq!(recorded(data.path(), "FinishRootKeyRotation").len(), 2);
 
     let service = Service::start_with(data.path(), &["--user", "alice"]);
     decrypts(&service);

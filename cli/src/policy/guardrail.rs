@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::module;
-use crate::aws::Client;
+use crate::aws::Asker;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "\
@@ -21,9 +21,8 @@ Examples:
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long, global = true)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
     #[command(subcommand)]
     command: Command,
 }
@@ -45,7 +44,7 @@ enum Command {
 }
 
 pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let client = Client::from_environment(arguments.profile.as_deref()).map_err(Failure::usage)?;
+    let client = arguments.asker.client()?;
     let call = async |operation: &str, body: Value| {
         client.call(operation, &body).await.map_err(Failure::failed)
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::module;
-use crate::aws::{CallError, Client};
+use crate::aws::{Asker, CallError, Client};
 use crate::failure::Failure;
 
 const REGISTER: &str = "Sekisho.RegisterPolicyModule";
@@ -41,9 +41,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     name: String,
 
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
 
     /// Print the service's answer as JSON.
     #[arg(long)]
@@ -53,9 +52,8 @@ pub(crate) struct Arguments {
 /// List the policy components that a service knows.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ListArguments {
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
 
     /// Print the service's answer as JSON.
     #[arg(long)]
@@ -70,9 +68,8 @@ pub(crate) struct DeleteArguments {
     /// The name under which it was installed.
     name: String,
 
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
 
     /// Print the service's answer as JSON.
     #[arg(long)]
@@ -83,7 +80,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let component = module::component(&arguments.policy)?;
     // What the service would refuse is said before it is asked.
     module::admit_component(&arguments.policy, &component)?;
-    let client = client(arguments.profile.as_deref())?;
+    let client = arguments.asker.client()?;
     let answer = register(&client, &arguments.name, &component).await.map_err(Failure::failed)?;
     if arguments.json {
         println!("{answer}");
@@ -126,7 +123,7 @@ fn compiling(size: usize) -> Duration {
 }
 
 pub(super) async fn list(arguments: &ListArguments) -> Result<(), Failure> {
-    let client = client(arguments.profile.as_deref())?;
+    let client = arguments.asker.client()?;
     let answer = client.call("Sekisho.ListPolicyModules", &json!({})).await;
     let answer = answer.map_err(Failure::failed)?;
     if arguments.json {
@@ -140,7 +137,7 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<(), Failure> {
 }
 
 pub(super) async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
-    let client = client(arguments.profile.as_deref())?;
+    let client = arguments.asker.client()?;
     let body = json!({ "Name": arguments.name });
     let answer = client.call("Sekisho.DeletePolicyModule", &body).await;
     let answer = answer.map_err(Failure::failed)?;
@@ -150,10 +147,6 @@ pub(super) async fn delete(arguments: &DeleteArguments) -> Result<(), Failure> {
         println!("deleted {}", line(answer.get("PolicyModule").unwrap_or(&Value::Null)));
     }
     Ok(())
-}
-
-fn client(profile: Option<&str>) -> Result<Client, Failure> {
-    Client::from_environment(profile).map_err(Failure::usage)
 }
 
 /// `backup-1  b0b25646…  31877 bytes  sekisho:policy@0.1.0`

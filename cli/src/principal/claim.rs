@@ -13,12 +13,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::output::{Credentials, print};
-use crate::attest::connect;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https;
 use crate::key_pair;
-use crate::measurement::Trust;
+use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,12 +41,8 @@ replaces it, under the name :root.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The service's address; port 443 if it names none.
-    #[arg(long, value_name = "https://HOST[:PORT]")]
-    endpoint: Endpoint,
-
     #[command(flatten)]
-    trust: Trust,
+    attested: Attested,
 
     /// The administrator's private key, PEM.
     #[arg(long, value_name = "FILE")]
@@ -69,15 +64,13 @@ struct Answer {
 }
 
 pub(super) async fn run(arguments: Arguments, as_json: bool) -> Result<(), Failure> {
-    let Arguments { endpoint, trust, private_key, printed_profile } = arguments;
+    let Arguments { attested, private_key, printed_profile } = arguments;
     // Before the service is asked.
     let pair = key_pair::private_key(&private_key).map_err(Failure::usage)?;
-    let (expectation, anchors) = (trust.expectation()?, trust.anchors()?);
+    let service = attested.attest().await?;
+    let endpoint = attested.endpoint;
     let at_endpoint =
         |error: &dyn std::fmt::Display| Failure::failed(format!("{endpoint}: {error}"));
-    let service = connect::attest(&endpoint, anchors, expectation)
-        .await
-        .map_err(|error| at_endpoint(&error))?;
     if service.is_sealed() {
         return Err(at_endpoint(&"it is sealed: it has an access key once it is unsealed"));
     }

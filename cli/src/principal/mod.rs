@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::aws::{CallError, Client};
+use crate::aws::{Asker, CallError, Client};
 use crate::failure::Failure;
 use crate::key_pair;
 use output::{Credentials, print, text};
@@ -39,9 +39,8 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Ask with the access key of this profile [default: as the AWS CLI chooses].
-    #[arg(long, global = true)]
-    profile: Option<String>,
+    #[command(flatten)]
+    asker: Asker,
     /// Print the service's answer as JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -114,12 +113,11 @@ fn tag(text: &str) -> Result<(String, String), String> {
 
 /// Asks the service.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { profile, json: as_json, command } = arguments;
-    let client = || Client::from_environment(profile.as_deref()).map_err(Failure::usage);
+    let Arguments { asker, json: as_json, command } = arguments;
     match command {
         Command::Keygen(arguments) => key_pair::run(&arguments),
         Command::Claim(arguments) => claim::run(arguments, as_json).await,
-        Command::Signed(command) => signed(&client()?, command, as_json).await,
+        Command::Signed(command) => signed(&asker.client()?, command, as_json).await,
     }
 }
 

@@ -6,9 +6,8 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{Out, Worker, print_json};
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::measurement::Trust;
+use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,12 +33,8 @@ does not tell who made it.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The service's address; port 443 if it names none.
-    #[arg(long, value_name = "https://HOST[:PORT]")]
-    endpoint: Endpoint,
-
     #[command(flatten)]
-    trust: Trust,
+    attested: Attested,
 
     /// How many shares there are; the holders are in the boot configuration, and if they are not so
     /// many, nothing is made.
@@ -60,9 +55,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { endpoint, trust, shares, threshold, out, json: as_json } = arguments;
+    let Arguments { attested, shares, threshold, out, json: as_json } = arguments;
     let files = Out::prepare(out)?;
-    let worker = Worker::attest(endpoint, &trust).await?;
+    let worker = Worker::attest(attested).await?;
     let body = json!({ "shares": shares, "threshold": threshold }).to_string();
     let (status, answer) = worker.ask(Method::POST, "/unseal/init", body).await?;
     files.write(&status.encrypted_shares)?;

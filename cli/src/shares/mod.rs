@@ -18,12 +18,12 @@ use sekisho_enclave::{HpkePair, MAX_HOLDERS, OperatorShare};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::attest::connect::{self, AttestedService};
+use crate::attest::connect::AttestedService;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https::{self, HttpsError};
 use crate::key_pair;
-use crate::measurement::Trust;
+use crate::measurement::Attested;
 use crate::service::folder::{private_folder, write_private};
 
 /// A worker that was attested.
@@ -84,11 +84,9 @@ struct Holder {
 }
 
 impl Worker {
-    async fn attest(endpoint: Endpoint, trust: &Trust) -> Result<Self, Failure> {
-        let (expectation, anchors) = (trust.expectation()?, trust.anchors()?);
-        let service = connect::attest(&endpoint, anchors, expectation).await;
-        let service =
-            service.map_err(|error| Failure::failed(format_args!("{endpoint}: {error}")))?;
+    async fn attest(attested: Attested) -> Result<Self, Failure> {
+        let service = attested.attest().await?;
+        let endpoint = attested.endpoint;
         if !service.is_sealed() {
             return Err(Failure::failed(format_args!("{endpoint}: it is unsealed already")));
         }

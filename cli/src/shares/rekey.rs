@@ -10,10 +10,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Next, Out, Worker, opened, print_json};
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::key_pair;
-use crate::measurement::Trust;
+use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,12 +40,8 @@ still. sekisho root rotate afterwards.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The service's address; port 443 if it names none.
-    #[arg(long, value_name = "https://HOST[:PORT]")]
-    endpoint: Endpoint,
-
     #[command(flatten)]
-    trust: Trust,
+    attested: Attested,
 
     /// The share of a present holder.
     #[arg(long, value_name = "FILE", requires_all = ["private_key", "shares", "threshold"], required_unless_present = "out")]
@@ -78,7 +73,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { endpoint, trust, share, private_key, shares, threshold, holders, out, json } =
+    let Arguments { attested, share, private_key, shares, threshold, holders, out, json } =
         arguments;
     // Before the worker is asked.
     let files = out.map(Out::prepare).transpose()?;
@@ -91,7 +86,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map(|file| key_pair::public_key(file).map(|key| Sha256::digest(key).into()))
         .collect::<Result<_, _>>()
         .map_err(Failure::usage)?;
-    let worker = Worker::attest(endpoint, &trust).await?;
+    let worker = Worker::attest(attested).await?;
     let refused = |why: &str| Failure::failed(format_args!("{}: {why}", worker.endpoint));
     let (mut status, mut answer) = match &files {
         Some(_) => worker.ask(Method::POST, "/unseal/init", "{}".into()).await?,

@@ -8,9 +8,8 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{Worker, opened};
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::measurement::Trust;
+use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,12 +43,8 @@ trust: PCR16 says who the other holders are.";
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The service's address; port 443 if it names none.
-    #[arg(long, value_name = "https://HOST[:PORT]")]
-    endpoint: Endpoint,
-
     #[command(flatten)]
-    trust: Trust,
+    attested: Attested,
 
     /// The share, as sekisho init wrote it.
     #[arg(long, value_name = "FILE", required_unless_present = "status", requires = "private_key")]
@@ -69,13 +64,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { endpoint, trust, share, private_key, json: as_json, .. } = arguments;
+    let Arguments { attested, share, private_key, json: as_json, .. } = arguments;
     // Before the worker is asked.
     let own = match (share, private_key) {
         (Some(share), Some(key)) => Some(opened(&share, &key)?),
         _ => None,
     };
-    let worker = Worker::attest(endpoint, &trust).await?;
+    let worker = Worker::attest(attested).await?;
     let (mut status, mut answer) = worker.status().await?;
     if let Some((pair, share)) = own {
         if status.next.is_some() {

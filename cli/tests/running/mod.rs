@@ -254,6 +254,16 @@ pub(crate) fn words(output: &Output) -> String {
     )
 }
 
+/// The decisions about an operation that the audit log of the service in `data` has, oldest first.
+pub(crate) fn recorded(data: &Path, operation: &str) -> Vec<Value> {
+    let mut tail = Command::new(SEKISHO);
+    tail.args(["audit", "tail", "-n", "500", "--json", "--data-dir"]).arg(data);
+    let tail = run(tail.env("XDG_STATE_HOME", STATE));
+    let decisions = String::from_utf8_lossy(&tail.stdout);
+    let decisions = decisions.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    decisions.filter(|decision: &Value| decision["operation"] == operation).collect()
+}
+
 /// Runs a command that must succeed.
 pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
