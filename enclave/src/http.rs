@@ -1,18 +1,20 @@
 //! HTTP/1.1 and HTTP/2 on top of the worker's TLS: connections, bounds, and the routes.
 
+mod body;
+mod root_key;
+
 use crate::api::{ApiError, Operation, Response as ApiResponse, new_request_id};
 use crate::attested::{Allowance, Attester};
 use crate::bounds::Bounds;
 use crate::log::{Event, connection_kind, handshake_kind, log};
-use crate::peers::{CHALLENGE_PATH, Challenge, Giver, JOIN_PATH};
+use crate::peers::{CHALLENGE_PATH, Challenge, JOIN_PATH};
 use crate::pipeline::{self, milliseconds};
 use crate::service::Service;
 use crate::signature::SignedRequest;
 use crate::tls::{Identity, Leaf};
-use crate::unseal::{Ceremony, Refused};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use crate::unseal::Ceremony;
+use body::read_body;
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
@@ -28,8 +30,8 @@ use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -39,19 +41,10 @@ use tokio_rustls::server::TlsStream;
 
 /// A request's body, bytes: the largest document (256 KiB) in base64, with room for the rest.
 const MAX_BODY: usize = 512 * 1024;
-/// What a joining worker sends, bytes: a document, a configuration with some certificates, and some
-/// statements, in base64.
-const MAX_JOINING: usize = 128 * 1024;
-/// A share in base64, with room for the rest, bytes.
-const MAX_UNSEAL: usize = 4 * 1024;
 /// The body of RegisterPolicyModule: the largest component (1920 KiB) in base64.
 const MAX_COMPONENT_BODY: usize = 2688 * 1024;
 /// Such bodies at the same time, from whoever has not shown yet who it is.
 static COMPONENT_BODIES: Semaphore = Semaphore::const_new(4);
-/// What is read of a body that is larger, only to be thrown away: a caller who is still sending hears
-/// the refusal, where a closed connection would tell it nothing. Bytes, and time.
-const MAX_WASTE: u64 = 8 * 1024 * 1024;
-const WASTE_TIME: Duration = Duration::from_secs(5);
 /// Streams of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
 /// How long open requests may take after the stop signal.
@@ -242,12 +235,12 @@ async fn route(
         (&Method::POST, path @ (CHALLENGE_PATH | JOIN_PATH)) => {
             let is_join = path == JOIN_PATH;
             let answered = match is_join {
-                true => join(worker, connection, request).await,
-                false => challenge(worker, connection, request).await,
+                true => root_key::join(worker, connection, request).await,
+                false => root_key::challenge(worker, connection, request).await,
             };
             answered.unwrap_or_else(|error| refuse(&error))
         }
-        (_, "/unseal" | "/unseal/init") => unseal(worker, request).await,
+        (_, "/unseal" | "/unseal/init") => root_key::unseal(worker, request).await,
         (&Method::GET, "/first-access-key") => first_access_key(worker),
         (&Method::GET, "/health") => {
             let status = if worker.service.is_some() { "ok" } else { "sealed" };
@@ -274,36 +267,6 @@ fn first_access_key(worker: &Worker) -> Response<Full<Bytes>> {
     }
 }
 
-/// What operators ask of a worker that waits for their shares.
-async fn unseal(worker: &Worker, request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_UNSEAL, None).await;
-    let body = match body {
-        Ok(body) => body,
-        Err(error) => return refuse(&error),
-    };
-    let Some(ceremony) = &worker.ceremony else {
-        let message = match worker.service {
-            Some(_) => "This service is unsealed.",
-            None => "This worker is not unsealed by operators.",
-        };
-        return respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
-    };
-    let answer = match (&method, path.as_str()) {
-        (&Method::GET, "/unseal") => ceremony.status().await,
-        (&Method::POST, "/unseal") => ceremony.give(&body).await,
-        (&Method::POST, "/unseal/init") => ceremony.init(&body).await,
-        _ => Err(Refused::Malformed("GET /unseal, POST /unseal or POST /unseal/init")),
-    };
-    match answer {
-        Ok(answer) => respond(200, JSON, &answer),
-        Err(refused) => {
-            let body = json!({ "error": "UnsealRefused", "message": refused.to_string() });
-            respond(refused.status(), JSON, &body)
-        }
-    }
-}
-
 /// An error of a route that is not AWS's.
 fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
     let body = json!({ "error": error.code(), "message": error.message() });
@@ -312,55 +275,6 @@ fn refuse(error: &ApiError) -> Response<Full<Bytes>> {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(*retry_after));
     }
     response
-}
-
-/// The giving worker's document and nonce, for the nonce of one that wants to join.
-async fn challenge(
-    worker: &Worker,
-    connection: &Connection,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, ApiError> {
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING, None).await?;
-    if let Err(refused) = giver(worker)? {
-        return Ok(refused);
-    }
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let nonce = asked.pointer("/nonce").and_then(Value::as_str).unwrap_or_default();
-    let Connection { leaf, attestations, challenge, .. } = connection;
-    let (query, now) = (format!("nonce={nonce}"), OffsetDateTime::now_utc());
-    let document = worker.attester.document_for(leaf, attestations, &query, now).await?;
-    let made = Challenge::new(document, Instant::now())?;
-    let body = json!({
-        "document": BASE64.encode(made.document()),
-        "nonce": hex::encode(made.nonce()),
-    });
-    *challenge.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
-    Ok(respond(200, JSON, &body))
-}
-
-/// The root key for a worker that shows who it is.
-async fn join(
-    worker: &Worker,
-    connection: &Connection,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, ApiError> {
-    let body = read_body(request.into_body(), worker.bounds.body_time, MAX_JOINING, None).await?;
-    let giver = match giver(worker)? {
-        Ok(giver) => giver,
-        Err(refused) => return Ok(refused),
-    };
-    let challenge = connection.challenge.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let (authority, now) = (connection.leaf.service_ca_sha256, OffsetDateTime::now_utc());
-    let answer = giver.clone().join(challenge, authority, &body, now).await;
-    Ok(respond(answer.status, JSON, &answer.body))
-}
-
-/// Who gives the root key; or the answer that nobody does.
-fn giver(worker: &Worker) -> Result<Result<&Arc<Giver>, Response<Full<Bytes>>>, ApiError> {
-    let service = worker.service.as_ref().ok_or(ApiError::Sealed)?;
-    let message = "This service gives its root key to no other worker.";
-    let nobody = || respond(404, JSON, &json!({ "error": "NotFound", "message": message }));
-    Ok(service.giver.as_ref().ok_or_else(nobody))
 }
 
 async fn kms(worker: &Worker, source: Option<IpAddr>, request: Request<Incoming>) -> ApiResponse {
@@ -405,46 +319,6 @@ async fn read(request: Request<Incoming>, body_time: Duration) -> Result<SignedR
         return Err(ApiError::Validation("POST / takes no query string.".into()));
     }
     Ok(SignedRequest { operation: operation?, headers, body: body.to_vec() })
-}
-
-/// Takes a body of at most `limit` bytes in; where `places` are, one of them first.
-async fn read_body(
-    mut body: Incoming,
-    time: Duration,
-    limit: usize,
-    places: Option<&Semaphore>,
-) -> Result<Bytes, ApiError> {
-    let collect = async {
-        let _place = match places {
-            Some(places) => Some(places.acquire().await),
-            None => None,
-        };
-        Limited::new(&mut body, limit).collect().await
-    };
-    match timeout(time, collect).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            tokio::spawn(timeout(WASTE_TIME, waste(body)));
-            Err(ApiError::RequestTooLarge { limit })
-        }
-        Ok(Err(_)) => Err(ApiError::Validation("The request body broke off.".into())),
-        Err(_) => {
-            let message = "The request body took too long to arrive.";
-            Err(ApiError::Validation(message.into()))
-        }
-    }
-}
-
-/// Throws away what comes, up to a bound.
-async fn waste(mut body: Incoming) {
-    let mut left = MAX_WASTE;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
-    }
 }
 
 fn respond(status: u16, content_type: HeaderValue, body: &Value) -> Response<Full<Bytes>> {
