@@ -116,7 +116,7 @@ fn it_decides_for_a_key(project: &Path, digest: &str) {
         .iter()
         .map(|known| known["Name"].as_str().expect("a name").to_owned())
         .collect();
-    let stock = ["attested", "cedar", "deny-plaintext-export", "iam", "time-window", "two-person"];
+    let stock = sekisho_policy_engine::stock::ALL.map(|(name, _)| name);
     assert!(stock.iter().all(|name| listed.iter().any(|known| known == name)), "{listed:?}");
     assert!(listed.is_sorted() && listed.iter().any(|known| known == "backup-1"), "{listed:?}");
 

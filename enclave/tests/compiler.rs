@@ -23,8 +23,8 @@ fn refusal(bytes: &[u8]) -> String {
 #[test]
 fn honest_components_compile_one_after_the_other() {
     let helper = helper();
-    // Cedar is larger than what is tried: it comes with the worker.
-    for (name, bytes) in stock::ALL.into_iter().filter(|(name, _)| *name != "cedar") {
+    // The larger ones come with the worker and are not tried: they would take this test long.
+    for (name, bytes) in stock::ALL.into_iter().filter(|(_, bytes)| bytes.len() < 1 << 20) {
         helper.compile(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }

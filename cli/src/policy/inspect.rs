@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         println!("sha256    {digest}");
         match &option {
+            None if module::is_stock(&bytes) => {
+                println!("size      {} bytes: it comes with the service", bytes.len());
+            }
             None => println!("size      {} bytes of at most {DEFAULT_COMPONENT}", bytes.len()),
             Some(option) => println!(
                 "size      {} bytes: only for services with --policy-module-size {option}",

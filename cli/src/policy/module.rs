@@ -80,8 +80,12 @@ pub(super) fn try_admitting(
 
 /// Bytes that the service has to allow: a stock policy is admitted whatever its size.
 fn size_to_allow(component: &[u8]) -> usize {
-    let is_stock = stock::ALL.iter().any(|(_, bytes)| *bytes == component);
-    if is_stock { 0 } else { component.len() }
+    if is_stock(component) { 0 } else { component.len() }
+}
+
+/// Whether it is one that comes with the service, which nobody has to register.
+pub(super) fn is_stock(component: &[u8]) -> bool {
+    stock::ALL.iter().any(|(_, bytes)| *bytes == component)
 }
 
 /// The value of --policy-module-size that lets a component in; none where the default does, and where

@@ -4,9 +4,9 @@
 //! not need a second target; `policies/stock/DIGESTS` names what they must hash to,
 //! and the compiler that made them. `sha256sum -c` reads that file too.
 //!
-//! `cedar` is a workspace of its own, and takes minutes to build. It is built again only where its
-//! sources are no longer those that `DIGESTS` has the hash of, and [`check`] compares that hash;
-//! [`check_slow`] builds it.
+//! `cedar` and `rego` are workspaces of their own, and take minutes to build. Each is built again only
+//! where its sources are no longer those that `DIGESTS` has the hash of, and [`check`] compares that
+//! hash; [`check_slow`] builds them.
 
 use crate::{BuildError, Builder, Layout};
 use sha2::{Digest, Sha256};
@@ -16,19 +16,13 @@ use std::path::{Path, PathBuf};
 pub const NAMES: [&str; 5] =
     ["attested", "deny-plaintext-export", "iam", "time-window", "two-person"];
 
-/// The one that is a workspace of its own.
-const SLOW: &str = "cedar";
+/// Those that are workspaces of their own.
+const SLOW: [&str; 2] = ["cedar", "rego"];
 
-/// What `SLOW` is made of, apart from the compiler and what its lock file names.
-const SLOW_SOURCES: [&str; 7] = [
-    "policies/sdk/Cargo.toml",
-    "policies/sdk/src",
-    "policies/stock/cedar/Cargo.lock",
-    "policies/stock/cedar/Cargo.toml",
-    "policies/stock/cedar/sekisho.cedarschema",
-    "policies/stock/cedar/src",
-    "policies/wit",
-];
+/// What each of them is made of, apart from the compiler and what its lock file names.
+const SHARED_SOURCES: [&str; 3] = ["policies/sdk/Cargo.toml", "policies/sdk/src", "policies/wit"];
+/// Likewise, in its own folder.
+const OWN_SOURCES: [&str; 4] = ["Cargo.lock", "Cargo.toml", "sekisho.cedarschema", "src"];
 
 /// Stock components that are not what their source gives.
 #[derive(Debug, thiserror::Error)]
@@ -84,17 +78,20 @@ pub enum CheckError {
 /// A policy does not build, or a file cannot be written.
 pub fn write(workspace: &Path, builder: &Builder) -> Result<(), BuildError> {
     let before = Digests::read(workspace);
-    let sources = hash_sources(workspace)?;
-    let same_compiler = before.as_ref().is_ok_and(|before| before.compiler() == compiler(builder));
-    let built_before = before.is_ok_and(|before| before.sources() == Some(sources.as_str()));
-    if !(same_compiler && built_before) {
-        write_file(&component_path(workspace, SLOW), &build_slow(workspace, builder)?)?;
+    let before = before.ok().filter(|before| before.compiler() == compiler(builder));
+    let mut digests = format!("# {}\n", builder.rustc_version());
+    for name in SLOW {
+        let sources = hash_sources(workspace, name)?;
+        let built_before = before.as_ref().and_then(|before| before.sources(name));
+        if built_before != Some(sources.as_str()) {
+            write_file(&component_path(workspace, name), &build_slow(workspace, name, builder)?)?;
+        }
+        digests.push_str(&format!("# {name}: sources {sources}\n"));
     }
-    let mut digests = format!("# {}\n# {SLOW}: sources {sources}\n", builder.rustc_version());
     for name in NAMES {
         write_file(&component_path(workspace, name), &builder.build(&package(name))?)?;
     }
-    let mut names: Vec<&str> = NAMES.into_iter().chain([SLOW]).collect();
+    let mut names: Vec<&str> = NAMES.into_iter().chain(SLOW).collect();
     names.sort_unstable();
     for name in names {
         let component = read_file(&component_path(workspace, name))?;
@@ -103,8 +100,8 @@ pub fn write(workspace: &Path, builder: &Builder) -> Result<(), BuildError> {
     write_file(&digests_path(workspace), digests.as_bytes())
 }
 
-/// Builds every stock policy but the slow one and compares it with the committed component and with
-/// `DIGESTS`; of the slow one, compares the component and the hash of its sources with `DIGESTS`.
+/// Builds every stock policy but the slow ones and compares it with the committed component and with
+/// `DIGESTS`; of a slow one, compares the component and the hash of its sources with `DIGESTS`.
 ///
 /// # Errors
 ///
@@ -114,33 +111,46 @@ pub fn check(workspace: &Path, builder: &Builder) -> Result<(), CheckError> {
     for name in NAMES {
         digests.compare(workspace, name, &builder.build(&package(name))?, builder)?;
     }
-    let (here, recorded) = (hash_sources(workspace)?, digests.sources().unwrap_or("nothing"));
-    if here != recorded {
-        return Err(CheckError::Sources { name: SLOW, here, recorded: recorded.into() });
+    for name in SLOW {
+        let here = hash_sources(workspace, name)?;
+        let recorded = digests.sources(name).unwrap_or("nothing");
+        if here != recorded {
+            return Err(CheckError::Sources { name, here, recorded: recorded.into() });
+        }
+        digests.compare(workspace, name, &read_file(&component_path(workspace, name))?, builder)?;
     }
-    digests.compare(workspace, SLOW, &read_file(&component_path(workspace, SLOW))?, builder)
+    Ok(())
 }
 
-/// Builds the slow one and compares it with the committed component and with `DIGESTS`.
+/// Builds the slow ones and compares them with the committed components and with `DIGESTS`.
 ///
 /// # Errors
 ///
-/// It differs, or cannot be built, or another compiler.
+/// The first that differs, or cannot be built, or another compiler.
 pub fn check_slow(workspace: &Path, builder: &Builder) -> Result<(), CheckError> {
     let digests = Digests::for_compiler(workspace, builder)?;
-    digests.compare(workspace, SLOW, &build_slow(workspace, builder)?, builder)
+    for name in SLOW {
+        digests.compare(workspace, name, &build_slow(workspace, name, builder)?, builder)?;
+    }
+    Ok(())
 }
 
-fn build_slow(workspace: &Path, builder: &Builder) -> Result<Vec<u8>, BuildError> {
-    let folder = workspace.join("policies/stock").join(SLOW);
-    builder.build_in(&folder, &package(SLOW), Layout::WITH_ROOM)
+fn build_slow(workspace: &Path, name: &str, builder: &Builder) -> Result<Vec<u8>, BuildError> {
+    let folder = workspace.join("policies/stock").join(name);
+    builder.build_in(&folder, &package(name), Layout::WITH_ROOM)
 }
 
-/// SHA-256 over the names and the contents of what the slow policy is made of.
-fn hash_sources(workspace: &Path) -> Result<String, BuildError> {
+/// SHA-256 over the names and the contents of what a slow policy is made of.
+fn hash_sources(workspace: &Path, name: &str) -> Result<String, BuildError> {
+    let own = workspace.join("policies/stock").join(name);
     let mut files = Vec::new();
-    for source in SLOW_SOURCES {
+    for source in SHARED_SOURCES {
         list_files(&workspace.join(source), &mut files)?;
+    }
+    for source in OWN_SOURCES.map(|source| own.join(source)) {
+        if source.exists() {
+            list_files(&source, &mut files)?;
+        }
     }
     files.sort();
     let mut hash = Sha256::new();
@@ -190,9 +200,9 @@ impl Digests {
         self.0.lines().find_map(|line| line.strip_prefix("# "))
     }
 
-    /// The hash of the slow policy's sources.
-    fn sources(&self) -> Option<&str> {
-        let entry = ["# ", SLOW, ": sources "].concat();
+    /// The hash of a slow policy's sources.
+    fn sources(&self, name: &str) -> Option<&str> {
+        let entry = ["# ", name, ": sources "].concat();
         self.0.lines().find_map(|line| line.strip_prefix(&entry))
     }
 

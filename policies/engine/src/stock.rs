@@ -24,12 +24,16 @@ pub const TWO_PERSON: &[u8] = include_bytes!("../../stock/two-person/two-person.
 /// A Cedar policy set; see `policies/stock/cedar`.
 pub const CEDAR: &[u8] = include_bytes!("../../stock/cedar/cedar.wasm");
 
+/// A Rego module; see `policies/stock/rego`.
+pub const REGO: &[u8] = include_bytes!("../../stock/rego/rego.wasm");
+
 /// Every stock policy by the name under which a key policy names it.
-pub const ALL: [(&str, &[u8]); 6] = [
+pub const ALL: [(&str, &[u8]); 7] = [
     ("attested", ATTESTED),
     ("cedar", CEDAR),
     ("deny-plaintext-export", DENY_PLAINTEXT_EXPORT),
     ("iam", IAM),
+    ("rego", REGO),
     ("time-window", TIME_WINDOW),
     ("two-person", TWO_PERSON),
 ];

@@ -1,6 +1,6 @@
 //! Builds the stock policies and writes them beside their source, with their digests;
-//! with `--check`, compares instead. `--check-slow` compares the one that `--check` does not build,
-//! `cedar`.
+//! with `--check`, compares instead. `--check-slow` compares those that `--check` does not build,
+//! `cedar` and `rego`.
 //!
 //! `cargo run -p sekisho-policy-componentize --bin build-stock-policies -- [--check | --check-slow]`
 //!
