@@ -1,6 +1,16 @@
-//! `sekisho upgrade`: operators sign a statement one after the other, and see what they sign.
+//! `sekisho upgrade`: operators sign a statement one after the other, and see what they sign; and an
+//! upgrade from its beginning to its end.
 
-#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod running;
+#[path = "upgrade/whole.rs"]
+mod whole;
 
 use std::fs;
 use std::path::Path;

@@ -19,12 +19,14 @@ pub use sealer::SealerError;
 use crate::api::{Response, new_request_id};
 use crate::log::{Event, log};
 use crate::storage::checkpoint::{Checkpoint, Newest};
+use crate::storage::journal::{Journal, JournalError};
 use crate::storage::record::BlobHash;
 use crate::storage::tenure::Tenure;
 use sekisho_wire::codec::{self, CodecError};
 use sekisho_wire::store::{MAX_AUDIT_RECORD, Store, StoreClient, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
+use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use writer::{BlockWriter, Waiting};
@@ -105,6 +107,13 @@ pub(crate) struct Outcome {
     pub(crate) response: Response,
 }
 
+/// What says that another worker writes the log now.
+pub(crate) struct Fence {
+    pub(crate) tenure: Tenure,
+    /// In which a worker has an entry before it has a block here.
+    pub(crate) journal: Option<Arc<Journal>>,
+}
+
 /// Proof that the decision is durable; only [`AuditLog::record`] makes one.
 pub(crate) struct Recorded(Response);
 
@@ -125,12 +134,12 @@ pub(crate) struct AuditLog {
 
 impl AuditLog {
     /// Finds the end of the log at the host, which is not before the block that the journal
-    /// names, and starts the task that writes on.
+    /// names, and starts the task that writes on, for as long as no other worker does.
     pub(crate) async fn open(
         store: StoreClient,
         sealer: BlockSealer,
         named: Option<Checkpoint>,
-        tenure: Tenure,
+        fence: Fence,
     ) -> Result<Self, AuditError> {
         if let Some(named) = named {
             Self::check_holds(&store, named).await?;
@@ -139,7 +148,7 @@ impl AuditLog {
         if let Some(named) = named {
             newest.set(named);
         }
-        let writer = BlockWriter::open(store, sealer, newest.clone(), tenure).await?;
+        let writer = BlockWriter::open(store, sealer, newest.clone(), fence).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(waiting));
         Ok(Self { queue, newest, signature_key })
@@ -223,6 +232,9 @@ pub enum AuditError {
     /// Another worker of the service writes the log now.
     #[error("another worker of this service has taken the audit log over")]
     Superseded,
+    /// Whether another worker has come cannot be read from the journal.
+    #[error("the journal: {0}")]
+    Journal(#[from] JournalError),
     /// A block cannot be encoded.
     #[error("an audit block is malformed: {0}")]
     Malformed(#[from] CodecError),

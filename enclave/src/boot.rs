@@ -4,7 +4,7 @@ mod front;
 mod policies;
 
 use crate::approvals::Approvals;
-use crate::audit::{AuditError, AuditLog, BlockSealer, SealerError};
+use crate::audit::{AuditError, AuditLog, BlockSealer, Fence, SealerError};
 use crate::bounds::Bounds;
 use crate::compiler::CompileHelper;
 use crate::configuration::{BootConfiguration, InvalidConfiguration, MeasureError, UnsealProvider};
@@ -28,7 +28,7 @@ use crate::recipient::RecipientVerifier;
 use crate::root_rotation::{RootRotation, Work};
 use crate::secret::{JournalKeys, RootKey, Subkeys};
 use crate::service::Service;
-use crate::storage::journal::{Cadence, Journal, JournalError, Opening};
+use crate::storage::journal::{Journal, JournalError, Opening};
 use crate::storage::tenure::Tenure;
 use crate::tls::{ServiceAuthority, TlsError};
 use crate::unseal::{Ceremony, Failure, Keeper, RootKeyFile, Unsealed, Unsealer, say_registers};
@@ -116,7 +116,7 @@ pub async fn run(
         move |unsealed: Unsealed| {
             // A KMS may have taken its time.
             let now = OffsetDateTime::now_utc();
-            unseal(boot, unsealed, policies, credentials, opened, bounds.snapshots, compiler, now)
+            unseal(boot, unsealed, policies, credentials, opened, bounds, compiler, now)
         }
     };
     let shutdown = pin!(shutdown);
@@ -200,7 +200,7 @@ pub(crate) async fn unseal(
     policies: Preparing,
     credentials: Vec<BootCredential>,
     store: StoreClient,
-    snapshots: Cadence,
+    bounds: Bounds,
     compiler: Option<Arc<CompileHelper>>,
     now: OffsetDateTime,
 ) -> Result<(ServiceAuthority, Arc<Journal>, Service), BootError> {
@@ -210,17 +210,14 @@ pub(crate) async fn unseal(
     let anchors = TrustAnchors::from_der(&configuration.caller_roots)?;
 
     let sealer = BlockSealer::new(&configuration.auditor_key, &subkeys.audit_signature)?;
-    let tenure = match configuration.peers {
-        Some(_) => Tenure::among_peers(),
-        None => Tenure::without_peers(),
-    };
-    let opening = Opening { cadence: snapshots, tenure: tenure.clone(), holds: reached };
+    let tenure = Tenure::default();
+    let opening = Opening { cadence: bounds.snapshots, tenure: tenure.clone(), holds: reached };
     let policies = policies.finish();
     let storage = open_storage(store, subkeys.journal, sealer, opening);
-    let (modules, (journal, audit)) = match tenure.has_peers() {
+    let (modules, (journal, audit)) = match configuration.peers {
         // One that cannot decide ends no other's tenure.
-        true => (policies.await?, storage.await?),
-        false => tokio::try_join!(policies, storage)?,
+        Some(_) => (policies.await?, storage.await?),
+        None => tokio::try_join!(policies, storage)?,
     };
     let modules = modules.with_compiler(compiler, largest_component(configuration));
     let place =
@@ -231,19 +228,20 @@ pub(crate) async fn unseal(
     let default_policy = modules
         .configure(&default_document(&place.root_arn()))
         .map_err(|refused: PolicyRefused| BootError::AccountPolicy(refused.to_string()))?;
-    let journal = Arc::new(journal);
-    if tenure.has_peers() {
-        let journal = journal.clone();
-        tokio::spawn(async move { journal.keep_watch().await });
-    }
+    let watched = journal.clone();
+    tokio::spawn(async move { watched.keep_watch(bounds.watch).await });
     modules.load(&journal).await.map_err(|fault| BootError::Modules(fault.to_string()))?;
     tokio::spawn(journal.clone().keep_snapshots());
     let administrator = configuration.administrator_key.as_deref();
     let first_key = FirstKey::open(journal.clone(), administrator, milliseconds(now)).await?;
-    take_over(&journal, &audit).await?;
     let removed = modules.remove_orphans(&journal).await;
     removed.map_err(|fault| BootError::Modules(fault.to_string()))?;
     let authority = ServiceAuthority::open(&journal, now).await?;
+    // A new service's first entries were this worker's own.
+    journal.take_over().await?;
+    if configuration.peers.is_some() {
+        audit.take_over(milliseconds(OffsetDateTime::now_utc())).await?;
+    }
     let soon = modules.soon();
     let default_policy = Arc::new(default_policy);
     let keys = KeyStore::new(journal.clone(), modules, place.clone(), default_policy);
@@ -307,34 +305,26 @@ pub(crate) async fn unseal(
     Ok((authority, journal, service))
 }
 
-/// Opens the journal, and the audit log if it still holds the block that the journal names. Among
-/// peers it takes both over: whoever wrote before ends.
+/// Opens the journal, and the audit log if it still holds the block that the journal names, and takes
+/// them over: whoever wrote before ends.
 pub(crate) async fn open_storage(
     store: StoreClient,
     journal_keys: JournalKeys,
     sealer: BlockSealer,
     opening: impl Into<Opening>,
-) -> Result<(Journal, AuditLog), BootError> {
+) -> Result<(Arc<Journal>, AuditLog), BootError> {
     let opening = opening.into();
     let tenure = opening.tenure.clone();
-    let journal = Journal::open(store.clone(), journal_keys, opening).await?;
+    let journal = Arc::new(Journal::open(store.clone(), journal_keys, opening).await?);
     log(Event::JournalWhole { entries: journal.checkpoint().sequence });
-    let audit = AuditLog::open(store, sealer, journal.audited(), tenure).await?;
+    let fence = Fence { tenure, journal: Some(journal.clone()) };
+    let audit = AuditLog::open(store, sealer, journal.audited(), fence).await?;
     journal.name_audit_blocks(audit.newest());
-    // What begins a journal is not this, and nobody was there before.
+    // Before it goes by what it has read. What begins a journal is not this, and nobody was there.
     if journal.checkpoint().sequence > 0 {
-        take_over(&journal, &audit).await?;
+        journal.take_over().await?;
     }
     Ok((journal, audit))
-}
-
-/// Among peers: ends whoever wrote before, once.
-async fn take_over(journal: &Journal, audit: &AuditLog) -> Result<(), BootError> {
-    // In this order: who finds the block looks into the journal.
-    if journal.take_over().await? {
-        audit.take_over(milliseconds(OffsetDateTime::now_utc())).await?;
-    }
-    Ok(())
 }
 
 /// Why a worker did not start.

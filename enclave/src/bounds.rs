@@ -12,6 +12,8 @@ pub struct Bounds {
     pub store: Limits,
     /// When snapshots of the journal are made.
     pub snapshots: Cadence,
+    /// Between two looks for the entries of another worker, while nothing else shows them.
+    pub watch: Duration,
     /// Between two attempts to have the root key unwrapped.
     pub unsealing: Pauses,
     /// Connections at the same time; the relay holds the others back.
@@ -29,6 +31,7 @@ impl Default for Bounds {
         Self {
             store: Limits::default(),
             snapshots: Cadence::DEFAULT,
+            watch: Duration::from_secs(2),
             unsealing: Pauses::DEFAULT,
             connections: 16_384,
             handshake_time: Duration::from_secs(10),

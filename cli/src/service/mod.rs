@@ -102,6 +102,7 @@ impl Service {
                 .as_ref()
                 .map(|unseal| (unseal.kms.clone(), folder.egress_socket())),
             operators: settings.operators.clone(),
+            fleet: None,
             caller_roots: settings.caller_roots.clone(),
             credentials: credentials
                 .iter()

@@ -66,7 +66,12 @@ impl Development {
 
     /// What stands in place of the device in the worker.
     pub(crate) fn worker_nsm(&self) -> EmulatedNsm {
-        EmulatedNsm::new(self.0.clone(), &Measurements::of(WORKER), Options::default())
+        self.nsm_of(WORKER)
+    }
+
+    /// What stands in place of the device in a worker that runs this.
+    pub(crate) fn nsm_of(&self, image: &[u8]) -> EmulatedNsm {
+        EmulatedNsm::new(self.0.clone(), &Measurements::of(image), Options::default())
     }
 
     /// A document of some caller's.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use sekisho_enclave::{
     AwsKms, Boot, BootConfiguration, BootCredential, Bounds, Cadence, Cage, CompileHelper,
-    OperatorShares, PolicyModuleSize, Quotas, RootKey, UnsealProvider,
+    OperatorShares, Peer, Peers, PolicyModuleSize, Quotas, RootKey, SignedStatement,
+    UnsealProvider,
 };
 use sekisho_wire::Address;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub(crate) struct WorkerParameters {
     /// Those who unseal it together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) operators: Option<OperatorShares>,
+    /// Workers of one service, for the test of an upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fleet: Option<Fleet>,
     /// Roots (DER) beside the development root that callers' documents may chain to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) caller_roots: Vec<Vec<u8>>,
@@ -55,6 +59,18 @@ pub(crate) struct WorkerParameters {
     /// test, which wants many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) snapshots: Option<(u64, usize)>,
+}
+
+/// What a worker of several is told beside the others.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fleet {
+    /// What the emulated NSM says that it runs.
+    image: String,
+    peers: Peers,
+    /// The one that gives it the root key, and where it reaches the host's egress.
+    joins: Option<(Peer, PathBuf)>,
+    #[serde(default)]
+    statements: Vec<SignedStatement>,
 }
 
 /// One access key and whose it is.
@@ -113,6 +129,7 @@ async fn serve(
         root_key,
         unseal,
         operators,
+        fleet,
         caller_roots: others,
         credentials,
         development_pki,
@@ -126,13 +143,19 @@ async fn serve(
     } = parameters;
     let address = Address::Unix { path: listen };
     let store = Address::Unix { path: store };
-    let (unseal, egress) = match (unseal, operators) {
-        (Some((kms, egress)), _) => {
-            (UnsealProvider::AwsKms(kms), Some(Address::Unix { path: egress }))
+    let (image, peers, joins, statements) = match fleet {
+        Some(Fleet { image, peers, joins, statements }) => {
+            (Some(image), Some(peers), joins, statements)
         }
-        (None, Some(operators)) => (UnsealProvider::OperatorShares(operators), None),
-        (None, None) => (UnsealProvider::DevelopmentFile, None),
+        None => (None, None, None, Vec::new()),
     };
+    let (unseal, egress) = match (unseal, operators, joins) {
+        (Some((kms, egress)), _, _) => (UnsealProvider::AwsKms(kms), Some(egress)),
+        (None, Some(operators), _) => (UnsealProvider::OperatorShares(operators), None),
+        (None, None, Some((peer, egress))) => (UnsealProvider::Peer(peer), Some(egress)),
+        (None, None, None) => (UnsealProvider::DevelopmentFile, None),
+    };
+    let egress = egress.map(|path| Address::Unix { path });
     // From inside the cage no program can be started.
     let compiler = CompileHelper::start(true)
         .map_err(|error| Ended::new(format!("the process that tries components: {error}")))?;
@@ -163,14 +186,17 @@ async fn serve(
             administrator_key,
             names: Vec::new(),
             quotas,
-            peers: None,
+            peers,
             policy_module_size,
         },
-        nsm: Arc::new(development.worker_nsm()),
+        nsm: Arc::new(match image {
+            Some(image) => development.nsm_of(image.as_bytes()),
+            None => development.worker_nsm(),
+        }),
         root_key: root_key.as_deref().map(RootKey::from_bytes),
         root_key_file: root_key.as_ref().map(|_| parent.root_key_file()),
         egress,
-        statements: Vec::new(),
+        statements,
         credentials,
         listen: address.clone(),
         store,

@@ -26,13 +26,15 @@ pub(crate) struct Told {
     pub(crate) broken: Option<String>,
 }
 
-/// Words of a worker that holds its host for a liar, or of a panic.
-const BROKEN: [&str; 6] = [
+/// Words of a worker that holds its host for a liar, or takes a late message for another worker's; or
+/// of a panic.
+const BROKEN: [&str; 7] = [
     "is not as it was left",
     "does not open",
     "does not follow the",
     "has lost audit blocks",
     "is missing",
+    "has taken over",
     "panicked",
 ];
 

@@ -5,8 +5,8 @@
 //! worker itself can read none that it wrote before the epoch.
 
 use super::block::{
-    AuditSignatureKey, EXPORTER_CONTEXT, HEADER_LENGTH, INFO, MAGIC, SIGNATURE_LENGTH, nonce,
-    signed_message,
+    AuditBlock, AuditSignatureKey, EXPORTER_CONTEXT, HEADER_LENGTH, INFO, MAGIC, SIGNATURE_LENGTH,
+    nonce, signed_message,
 };
 use crate::hpke::{Encapsulated, HpkeKey};
 use crate::secret::Secret;
@@ -27,6 +27,8 @@ pub(crate) struct BlockSealer {
     signature: Ed25519KeyPair,
     public: AuditSignatureKey,
     epoch: Epoch,
+    /// Of the epoch before.
+    former: Option<Encapsulated>,
 }
 
 struct Epoch {
@@ -52,11 +54,16 @@ impl BlockSealer {
         let public = AuditSignatureKey::from_bytes(public.map_err(|_| SealerError::SignatureKey)?);
         // Now, and not while the first decision waits.
         let epoch = Epoch::begin(&auditor)?;
-        Ok(Self { auditor, signature, public, epoch })
+        Ok(Self { auditor, signature, public, epoch, former: None })
     }
 
     pub(crate) fn public(&self) -> AuditSignatureKey {
         self.public
+    }
+
+    /// Whether it made this block, in this epoch or the one before: an epoch is one worker's alone.
+    pub(super) fn made(&self, block: &AuditBlock<'_>) -> bool {
+        *block.encapsulated == self.epoch.encapsulated || Some(*block.encapsulated) == self.former
     }
 
     /// Makes block `sequence` after the one with the hash `previous`.
@@ -67,7 +74,8 @@ impl BlockSealer {
         plaintext: &[u8],
     ) -> Result<SealedBlock, SealerError> {
         if self.epoch.next >= EPOCH_BLOCKS {
-            self.epoch = Epoch::begin(&self.auditor)?;
+            let next = Epoch::begin(&self.auditor)?;
+            self.former = Some(std::mem::replace(&mut self.epoch, next).encapsulated);
         }
         let Self { auditor, signature, epoch, .. } = self;
         let number = epoch.next;

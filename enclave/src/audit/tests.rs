@@ -17,8 +17,13 @@ fn sealer() -> BlockSealer {
     BlockSealer::new(auditor().unwrap().public_key(), &seed).unwrap()
 }
 
+/// Of a worker by itself.
+fn fence() -> Fence {
+    Fence { tenure: Tenure::default(), journal: None }
+}
+
 async fn open(opponent: &Opponent) -> AuditLog {
-    AuditLog::open(opponent.client(), sealer(), None, Tenure::without_peers()).await.unwrap()
+    AuditLog::open(opponent.client(), sealer(), None, fence()).await.unwrap()
 }
 
 async fn record(log: &AuditLog, request_id: &str) -> Result<(), Unrecorded> {
@@ -143,9 +148,8 @@ async fn a_log_that_lost_a_named_block_shows() {
     assert_eq!(named.sequence, 2);
     record(&log, "3").await.unwrap();
     drop(log);
-    let boot = async |named| {
-        AuditLog::open(opponent.client(), sealer(), Some(named), Tenure::without_peers()).await
-    };
+    let boot =
+        async |named| AuditLog::open(opponent.client(), sealer(), Some(named), fence()).await;
     boot(named).await.unwrap();
 
     let good = opponent.held().audit.clone();
@@ -175,10 +179,7 @@ async fn a_log_that_lost_a_named_block_shows() {
 async fn a_log_of_the_old_format_is_told() {
     let opponent = Opponent::default();
     opponent.held().audit.insert(1, vec![7; 300]);
-    let error = AuditLog::open(opponent.client(), sealer(), None, Tenure::without_peers())
-        .await
-        .err()
-        .unwrap();
+    let error = AuditLog::open(opponent.client(), sealer(), None, fence()).await.err().unwrap();
     assert!(error.to_string().contains("sekisho dev --reset"), "{error}");
 }
 

@@ -3,10 +3,9 @@
 use super::block::AuditBlock;
 use super::chain::AuditFault;
 use super::sealer::{BlockSealer, SealedBlock};
-use super::{AuditError, BLOCK_BYTES, QUEUE, Unrecorded};
+use super::{AuditError, BLOCK_BYTES, Fence, QUEUE, Unrecorded};
 use crate::log::{Event, log};
 use crate::storage::checkpoint::{Checkpoint, Newest};
-use crate::storage::tenure::Tenure;
 use sekisho_wire::codec;
 use sekisho_wire::store::{Store, StoreClient, StoreError};
 use serde_bytes::ByteBuf;
@@ -24,8 +23,8 @@ const BLOCKS_IN_FLIGHT: usize = 3;
 /// A block is signed, sent, flushed and answered, however few decisions it holds: with 16 callers
 /// there is one for seven requests so, and one for five where each block goes out as soon as it may.
 pub(super) const WORTH_A_BLOCK: usize = 8;
-/// Blocks that a running worker may find behind the newest that it knows to be durable: its own, and
-/// as many of one that was killed.
+/// Blocks of its own that a running worker may find behind the newest that it knows to be durable:
+/// what was in flight, and as many of the attempt before.
 const LATE_BLOCKS: u64 = 2 * BLOCKS_IN_FLIGHT as u64;
 
 /// A decision on its way into a block, and who waits for it.
@@ -47,11 +46,9 @@ pub(super) struct BlockWriter {
     certain: bool,
     /// Whether the newest block was written; what changes is logged, once.
     healthy: bool,
-    tenure: Tenure,
-    /// Whether a block of this worker's own is durable.
+    fence: Fence,
+    /// Whether a block of this worker's own is durable: every one behind it has to be its own.
     begun: bool,
-    /// Blocks whose fate is not known.
-    doubtful: Vec<Checkpoint>,
 }
 
 /// A block that was sent, and those who wait for it.
@@ -61,13 +58,21 @@ struct InFlight {
     durable: Vec<oneshot::Sender<Result<(), Unrecorded>>>,
 }
 
+/// A block that this service has signed.
+#[derive(Clone, Copy)]
+struct Link {
+    at: Checkpoint,
+    /// Whether this worker has made it.
+    own: bool,
+}
+
 impl BlockWriter {
     /// Goes on behind the end of the log, which is not before `newest`.
     pub(super) async fn open(
         store: StoreClient,
         sealer: BlockSealer,
         newest: Newest,
-        tenure: Tenure,
+        fence: Fence,
     ) -> Result<Self, AuditError> {
         let mut writer = Self {
             store,
@@ -77,12 +82,10 @@ impl BlockWriter {
             in_flight: VecDeque::new(),
             certain: false,
             healthy: true,
-            tenure,
+            fence,
             begun: false,
-            doubtful: Vec::new(),
         };
-        // As many as all the workers since have written.
-        writer.find_tail(u64::MAX).await?;
+        writer.find_tail().await?;
         Ok(writer)
     }
 
@@ -158,11 +161,9 @@ impl BlockWriter {
     /// The next block, sealed, and where the log stands with it.
     async fn seal(&mut self, entries: Vec<ByteBuf>) -> Result<(Checkpoint, Vec<u8>), AuditError> {
         if !self.certain {
-            // Until this worker has begun, a peer may write as much as it likes.
-            let follows_peer = self.tenure.has_peers() && !self.begun;
-            self.find_tail(if follows_peer { u64::MAX } else { LATE_BLOCKS }).await?;
+            self.find_own_place().await?;
         }
-        if self.tenure.has_ended() {
+        if self.fence.tenure.has_ended() {
             return Err(AuditError::Superseded);
         }
         let sequence = self.last.sequence.saturating_add(1);
@@ -184,14 +185,15 @@ impl BlockWriter {
             Err(error) => {
                 // It may have been kept all the same, and those behind it with it.
                 self.certain = false;
-                self.doubtful.push(checkpoint);
+                let taken = matches!(error, StoreError::Conflict { .. });
                 self.tell(durable, Err(&error.into()));
-                while let Some(InFlight { checkpoint, answer, durable }) =
-                    self.in_flight.pop_front()
-                {
-                    self.doubtful.push(checkpoint);
+                while let Some(InFlight { answer, durable, .. }) = self.in_flight.pop_front() {
                     let error = answer.await.err().unwrap_or(StoreError::Unavailable);
                     self.tell(durable, Err(&error.into()));
+                }
+                if taken {
+                    // By another worker, perhaps. What else is wrong is told with the next block.
+                    let _ = self.find_own_place().await;
                 }
             }
         }
@@ -217,70 +219,79 @@ impl BlockWriter {
         }
     }
 
-    /// Goes on from where the log really ends, at most `late` blocks after the newest that is known
-    /// to be durable; nothing may be in flight.
-    async fn find_tail(&mut self, late: u64) -> Result<(), AuditError> {
+    /// Goes on from where the log really ends, if no other worker has come; nothing may be in flight.
+    async fn find_own_place(&mut self) -> Result<(), AuditError> {
+        self.find_tail().await?;
+        // Whose the end is does not show before this worker has a block there.
+        if let (false, Some(journal)) = (self.begun, &self.fence.journal) {
+            journal.look().await.inspect_err(|_| self.certain = false)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on from where the log really ends; nothing may be in flight.
+    async fn find_tail(&mut self) -> Result<(), AuditError> {
         let durable = self.newest.current();
         self.last = match self.store.audit_tail().await? {
             None if durable.is_some() => return Err(AuditError::CutShort),
             None => Checkpoint::GENESIS,
             Some((sequence, bytes)) => {
-                let tail = self.check_tail(durable, sequence, &bytes)?;
-                let durable = durable.unwrap_or(Checkpoint::GENESIS);
-                if self.tenure.has_peers()
-                    && self.begun
-                    && tail != durable
-                    && !self.doubtful.contains(&tail)
-                {
-                    self.tenure.end();
-                    return Err(AuditError::Superseded);
-                }
-                match sequence.saturating_sub(durable.sequence) {
-                    0 | 1 => {}
-                    ahead if ahead <= LATE_BLOCKS => self.check_leads(durable, tail).await?,
-                    ahead if ahead > late => {
-                        return Err(AuditFault::NotLinked { sequence }.into());
-                    }
-                    _ => {}
-                }
-                self.newest.set(tail);
-                tail
+                let tail = self.check(durable, sequence, &bytes)?;
+                self.follow(durable.unwrap_or(Checkpoint::GENESIS), tail).await?;
+                self.begun |= tail.own;
+                self.newest.set(tail.at);
+                tail.at
             }
         };
-        self.doubtful.clear();
         self.certain = true;
         Ok(())
     }
 
-    /// Checks that the blocks after `durable` follow one another to `tail`: the end of another
-    /// history is signed by this service too.
-    async fn check_leads(
-        &mut self,
-        durable: Checkpoint,
-        tail: Checkpoint,
-    ) -> Result<(), AuditError> {
+    /// Checks that the blocks after `durable` follow one another to `tail`, for the end of another
+    /// history is signed by this service too; and that all of them are this worker's, once it has one.
+    /// Before, what it knows to be durable may be as far back as the journal's last change.
+    async fn follow(&mut self, durable: Checkpoint, tail: Link) -> Result<(), AuditError> {
+        let ahead = tail.at.sequence.saturating_sub(durable.sequence);
+        if ahead == 0 || (!self.begun && ahead > LATE_BLOCKS) {
+            return Ok(());
+        }
+        if ahead == 1 {
+            return self.check_own(tail);
+        }
         let mut at = durable;
         let limit = u32::try_from(LATE_BLOCKS).unwrap_or(u32::MAX);
         let page = self.store.audit(at.sequence.saturating_add(1), limit).await?;
-        for (record, bytes) in page.into_iter().take_while(|(record, _)| *record <= tail.sequence) {
-            let next = self.check_tail(Some(at), record, &bytes)?;
-            if at.sequence.checked_add(1) != Some(next.sequence) {
+        for (record, bytes) in
+            page.into_iter().take_while(|(record, _)| *record <= tail.at.sequence)
+        {
+            let next = self.check(Some(at), record, &bytes)?;
+            if at.sequence.checked_add(1) != Some(next.at.sequence) {
                 return Err(AuditFault::NotLinked { sequence: record }.into());
             }
-            at = next;
+            self.check_own(next)?;
+            at = next.at;
         }
-        let sequence = tail.sequence;
-        if at == tail { Ok(()) } else { Err(AuditFault::NotLinked { sequence }.into()) }
+        let sequence = tail.at.sequence;
+        if at == tail.at { Ok(()) } else { Err(AuditFault::NotLinked { sequence }.into()) }
     }
 
-    /// Takes what the host calls its newest block for it if this service signed it, and if it is
-    /// not before or beside what is known to be durable.
-    fn check_tail(
+    /// Who has written a block behind one of this worker's has read that one, and came later.
+    fn check_own(&self, link: Link) -> Result<(), AuditError> {
+        if self.begun && !link.own {
+            self.fence.tenure.end();
+            return Err(AuditError::Superseded);
+        }
+        Ok(())
+    }
+
+    /// Takes what the host calls a block for it if this service signed it, and if it is not before or
+    /// beside what is known to be durable.
+    fn check(
         &self,
         durable: Option<Checkpoint>,
         record: u64,
         bytes: &[u8],
-    ) -> Result<Checkpoint, AuditError> {
+    ) -> Result<Link, AuditError> {
         let block = AuditBlock::parse(bytes)
             .map_err(|reason| AuditFault::NotABlock { sequence: record, reason })?;
         block.verify(&self.sealer.public())?;
@@ -296,7 +307,7 @@ impl BlockWriter {
             Some(_) => true,
         };
         if follows {
-            Ok(Checkpoint { sequence, hash })
+            Ok(Link { at: Checkpoint { sequence, hash }, own: self.sealer.made(&block) })
         } else {
             Err(AuditFault::NotLinked { sequence }.into())
         }

@@ -10,6 +10,7 @@ use crate::audit::{
     BlockSealer, Outcome, SealerError, Unreadable,
 };
 use crate::boot::{self, BootError, Preparing};
+use crate::bounds::Bounds;
 use crate::configuration::{BootConfiguration, UnsealProvider};
 use crate::credentials::BootCredential;
 use crate::hpke::{HpkePair, InvalidPrivateKey};
@@ -145,7 +146,6 @@ impl Storage {
         let cadence = Cadence { entries, rows };
         let keeper = Keeper::of_file(file, store.clone());
         let (journal, audit) = boot::open_storage(store, subkeys.journal, sealer, cadence).await?;
-        let journal = Arc::new(journal);
         let rotation = Arc::new(RootRotation {
             journal: journal.clone(),
             keyring: HeldKeyring::new(keyring),
@@ -264,7 +264,7 @@ impl Keys {
             Preparing::begin(&configuration),
             credentials,
             store,
-            Cadence::DEFAULT,
+            Bounds::default(),
             None,
             now,
         )

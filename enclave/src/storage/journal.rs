@@ -9,8 +9,8 @@
 //!
 //! Entries and records are sealed under a generation of the root key ([`rotation`]).
 //!
-//! A worker among peers begins with an entry of its own ([`Journal::take_over`]). From then on an
-//! entry that it did not write ends its [`Tenure`].
+//! A worker begins with an entry of its own ([`Journal::take_over`]). From then on an entry that it
+//! did not write ends its [`Tenure`].
 
 mod error;
 mod rotation;
@@ -23,9 +23,9 @@ pub use snapshot::Cadence;
 use super::checkpoint::{Checkpoint, Newest};
 use super::index::{Index, Indexed};
 use super::record::{self, BlobHash, RecordId};
-use super::tenure::Tenure;
+use super::tenure::{Tenure, WorkerId};
 use crate::log::{Event, log};
-use crate::secret::{self, JournalKeys};
+use crate::secret::{self, JournalKeys, SealError};
 use rotation::NextRoot;
 use sekisho_wire::codec;
 use sekisho_wire::store::{Commit, MAX_PAGE_ITEMS, Store, StoreClient, StoreError};
@@ -46,8 +46,6 @@ const WRITER_TIME: Duration = Duration::from_secs(1);
 
 /// How often a worker that takes over may be overtaken by the one that still writes.
 const TAKE_OVER_ATTEMPTS: usize = 100;
-/// Between two looks for another worker's entries.
-const WATCH: Duration = Duration::from_secs(2);
 
 /// The plaintext of one entry.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +60,9 @@ struct Entry {
     /// From the next entry on, everything is sealed under this generation of the root key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next_root: Option<NextRoot>,
+    /// Who has written it; none in entries from before workers said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    worker: Option<WorkerId>,
 }
 
 struct State {
@@ -102,15 +103,16 @@ pub(crate) struct Journal {
     due: Notify,
     audit: OnceLock<Newest>,
     tenure: Tenure,
-    /// Whether this worker has written, and every entry from then on has to be its own.
-    taken_over: AtomicBool,
+    worker: WorkerId,
+    /// Whether an entry of this worker is in the chain: every one behind it has to be its own.
+    begun: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Certainty {
     Known,
-    /// This commit went out and no answer came back: read on before writing again.
-    Unknown(Checkpoint),
+    /// A commit went out and no answer came back: read on before writing again.
+    Unknown,
 }
 
 /// What a journal has to be, so that it is opened at all.
@@ -123,17 +125,7 @@ pub(crate) struct Opening {
 
 impl From<Cadence> for Opening {
     fn from(cadence: Cadence) -> Self {
-        Self { cadence, tenure: Tenure::without_peers(), holds: None }
-    }
-}
-
-impl Certainty {
-    /// The commit whose fate is not known.
-    fn own(self) -> Option<Checkpoint> {
-        match self {
-            Self::Known => None,
-            Self::Unknown(own) => Some(own),
-        }
+        Self { cadence, tenure: Tenure::default(), holds: None }
     }
 }
 
@@ -155,7 +147,8 @@ impl Journal {
             due: Notify::new(),
             audit: OnceLock::new(),
             tenure,
-            taken_over: AtomicBool::new(false),
+            worker: WorkerId::generate().map_err(SealError::from)?,
+            begun: AtomicBool::new(false),
         };
         for _ in 1..ATTEMPTS {
             match journal.load(holds).await {
@@ -173,7 +166,7 @@ impl Journal {
         let (state, snapshot) = self.restore().await?;
         let mut passed = holds.is_none_or(|holds| state.checkpoint == holds);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-        self.read_on_past(None, |at| passed |= holds == Some(at)).await?;
+        self.read_on_past(|at| passed |= holds == Some(at)).await?;
         if let (false, Some(Checkpoint { sequence, .. })) = (passed, holds) {
             return Err(JournalError::NotThePeers { sequence });
         }
@@ -247,8 +240,8 @@ impl Journal {
             }
             // Maybe it was changed meanwhile, or by a commit whose answer was lost. Who asks may be
             // the writer itself, for whom nothing has changed, and which must not wait for itself.
-            let Ok(writer) = timeout(WRITER_TIME, self.writer.lock()).await else { break };
-            self.read_on(writer.own()).await?;
+            let Ok(_writer) = timeout(WRITER_TIME, self.writer.lock()).await else { break };
+            self.read_on().await?;
             let now = row();
             if now == seen {
                 break;
@@ -281,27 +274,29 @@ impl Journal {
         if self.tenure.has_ended() {
             return Err(JournalError::Superseded);
         }
-        if let Certainty::Unknown(own) = *certainty {
-            self.read_on(Some(own)).await?;
+        if *certainty == Certainty::Unknown {
+            self.read_on().await?;
             *certainty = Certainty::Known;
         }
         Ok(Writer { journal: self, certainty })
     }
 
-    /// Writes an entry of this worker's own, which ends the tenure of whoever wrote before; for a
-    /// worker among peers, before it serves. Whether it did: once is enough.
+    /// Writes an entry of this worker's own, where none is in the chain yet; before it serves, or
+    /// goes by anything that it has read. It ends the tenure of whoever wrote before. Whether it did:
+    /// once is enough.
     pub(crate) async fn take_over(&self) -> Result<bool, JournalError> {
-        if !self.tenure.has_peers() || self.taken_over.load(Ordering::Acquire) {
-            return Ok(false);
-        }
-        for _ in 0..TAKE_OVER_ATTEMPTS {
-            match self.writer().await?.commit(Vec::new()).await {
-                Ok(_) => {
-                    self.taken_over.store(true, Ordering::Release);
-                    return Ok(true);
-                }
-                // The other worker was faster; its entries are read before the next attempt.
+        for attempt in 1..=TAKE_OVER_ATTEMPTS {
+            if self.begun.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            let committing = async { self.writer().await?.commit(Vec::new()).await };
+            match committing.await {
+                Ok(_) => return Ok(true),
+                // Another worker was faster, or the last message of one that was killed; its entries
+                // are read before the next attempt.
                 Err(JournalError::Store(StoreError::Conflict { .. })) => {}
+                // A start is not given up for one answer; what the host has kept is found.
+                Err(JournalError::Store(StoreError::Unavailable)) if attempt < ATTEMPTS => {}
                 Err(error) => return Err(error),
             }
         }
@@ -310,29 +305,32 @@ impl Journal {
 
     /// Looks for entries of another worker from time to time, for as long as this future is polled:
     /// who is not asked for anything does not find them otherwise.
-    pub(crate) async fn keep_watch(&self) {
-        while self.tenure.has_peers() && !self.tenure.has_ended() {
-            tokio::time::sleep(WATCH).await;
-            let writer = self.writer.lock().await;
+    pub(crate) async fn keep_watch(&self, pause: Duration) {
+        while !self.tenure.has_ended() {
+            tokio::time::sleep(pause).await;
             let behind =
                 self.store.head().await.is_ok_and(|head| head > self.checkpoint().sequence);
-            if behind && let Err(error) = self.read_on(writer.own()).await {
+            if behind && let Err(error) = self.look().await {
                 log(Event::StorageBroken(&error));
             }
         }
     }
 
-    /// Follows the chain from where this worker stands to its end. `own` is the commit whose fate
-    /// is not known.
-    async fn read_on(&self, own: Option<Checkpoint>) -> Result<(), JournalError> {
-        self.read_on_past(own, |_| {}).await
+    /// Looks once for entries that this worker has not seen.
+    ///
+    /// # Errors
+    /// [`JournalError::Superseded`] where another worker's is among them, and this one has begun.
+    pub(crate) async fn look(&self) -> Result<(), JournalError> {
+        let _writer = self.writer.lock().await;
+        self.read_on().await
     }
 
-    async fn read_on_past(
-        &self,
-        own: Option<Checkpoint>,
-        mut passed: impl FnMut(Checkpoint),
-    ) -> Result<(), JournalError> {
+    /// Follows the chain from where this worker stands to its end.
+    async fn read_on(&self) -> Result<(), JournalError> {
+        self.read_on_past(|_| {}).await
+    }
+
+    async fn read_on_past(&self, mut passed: impl FnMut(Checkpoint)) -> Result<(), JournalError> {
         loop {
             let from = self.checkpoint().sequence.saturating_add(1);
             let page = self.store.entries(from, MAX_PAGE_ITEMS).await?;
@@ -344,12 +342,12 @@ impl Journal {
                 Some(_) => {}
             }
             for (_, sealed) in page {
-                passed(self.follow(&sealed, own)?);
+                passed(self.follow(&sealed)?);
             }
         }
     }
 
-    fn follow(&self, sealed: &[u8], own: Option<Checkpoint>) -> Result<Checkpoint, JournalError> {
+    fn follow(&self, sealed: &[u8]) -> Result<Checkpoint, JournalError> {
         let (at, root) = self.read(|state| (state.checkpoint, state.root));
         let sequence = at.sequence.saturating_add(1);
         let keys = self.keys_of(root.number)?;
@@ -361,7 +359,9 @@ impl Journal {
             return Err(JournalError::ChainBroken { sequence });
         }
         let reached = Checkpoint { sequence, hash: BlobHash::of(sealed) };
-        if self.taken_over.load(Ordering::Acquire) && own != Some(reached) {
+        if entry.worker == Some(self.worker) {
+            self.begun.store(true, Ordering::Release);
+        } else if self.begun.load(Ordering::Acquire) {
             self.tenure.end();
             return Err(JournalError::Superseded);
         }
@@ -429,7 +429,9 @@ impl Writer<'_> {
         let keys = journal.keys_of(root.number)?;
         let newest = journal.audit.get().and_then(Newest::current);
         let audited = newest.filter(|newest| Some(*newest) != journal.audited());
-        let mut entry = Entry { sequence, previous, writes: Vec::new(), audited, next_root };
+        let worker = Some(journal.worker);
+        let mut entry =
+            Entry { sequence, previous, writes: Vec::new(), audited, next_root, worker };
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
         for write in writes {
             let key = write.id.storage_key(&journal.keys.record_names);
@@ -459,20 +461,20 @@ impl Writer<'_> {
         let hash = BlobHash::of(&sealed);
 
         // Whatever goes wrong from here on, the host may or may not have kept the entry.
-        let own = Checkpoint { sequence, hash };
-        *self.certainty = Certainty::Unknown(own);
+        *self.certainty = Certainty::Unknown;
         let committed = journal.store.commit(Commit { sequence, entry: sealed, puts, deletes });
         if let Err(error) = committed.await {
-            if matches!(error, StoreError::Conflict { .. }) && journal.tenure.has_peers() {
-                journal.read_on(Some(own)).await?;
+            if matches!(error, StoreError::Conflict { .. }) {
+                journal.read_on().await?;
             }
             return Err(error.into());
         }
         *self.certainty = Certainty::Known;
         journal.apply(&entry, hash);
+        journal.begun.store(true, Ordering::Release);
         if journal.snapshot_is_due() {
             journal.due.notify_one();
         }
-        Ok(own)
+        Ok(Checkpoint { sequence, hash })
     }
 }

@@ -1,56 +1,58 @@
 //! How long a worker is the one that writes: until another of the same service takes the store over.
 //!
-//! Of a service that gives its root key to peers two workers can have the same store open. The store
-//! keeps their commits apart, by compare-and-swap; but each answers from memory, and what is there is
-//! of the past once the other has written. So a worker that finds a link in journal or audit log that
-//! is not its own, after its own first, is at its end: it releases nothing more, and stops. The one
-//! that came last goes on, and finds all that was acknowledged.
+//! Two workers can have the same store open: of a service that gives its root key to peers, and
+//! wherever a second one is started at one store. The store keeps their commits apart, by
+//! compare-and-swap; but each answers from memory, and what is there is of the past once the other
+//! has written. So a worker begins with an entry of its own in the journal. What stands behind that
+//! one and is not its own was written by a worker that has read it, which came later: the worker
+//! that finds it is at its end. It releases nothing more, and stops. The one that came last goes on,
+//! and finds all that was acknowledged.
+//!
+//! The last message of a worker that was killed ends nobody's tenure. The store takes it before the
+//! next worker's first entry, or refuses it: it was made for a number that is taken by then.
 
+use crate::secret::{RandomUnavailable, fill_random};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Which worker has sealed an entry: random, made anew at each start. By it a worker knows its own
+/// entries, also those that the host keeps late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct WorkerId(ByteArray<16>);
+
+impl WorkerId {
+    pub(super) fn generate() -> Result<Self, RandomUnavailable> {
+        let mut bytes = [0; 16];
+        fill_random(&mut bytes)?;
+        Ok(Self(ByteArray::new(bytes)))
+    }
+}
+
 /// Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Tenure(Arc<Inner>);
+pub(crate) struct Tenure(Arc<watch::Sender<bool>>);
 
-#[derive(Debug)]
-struct Inner {
-    /// Whether there may be another worker.
-    peers: bool,
-    ended: watch::Sender<bool>,
+impl Default for Tenure {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
 }
 
 impl Tenure {
-    /// Of a service without peers: a foreign link is one of a worker that was killed, whose last
-    /// message arrived late.
-    pub(crate) fn without_peers() -> Self {
-        Self::new(false)
-    }
-
-    /// Of a service whose root key another worker may get.
-    pub(crate) fn among_peers() -> Self {
-        Self::new(true)
-    }
-
-    fn new(peers: bool) -> Self {
-        Self(Arc::new(Inner { peers, ended: watch::Sender::new(false) }))
-    }
-
-    pub(crate) fn has_peers(&self) -> bool {
-        self.0.peers
-    }
-
     pub(crate) fn end(&self) {
-        self.0.ended.send_replace(true);
+        self.0.send_replace(true);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        *self.0.ended.borrow()
+        *self.0.borrow()
     }
 
     /// Waits for the end.
     pub(crate) async fn ended(&self) {
         // The sender lives as long as this does.
-        let _ = self.0.ended.subscribe().wait_for(|ended| *ended).await;
+        let _ = self.0.subscribe().wait_for(|ended| *ended).await;
     }
 }

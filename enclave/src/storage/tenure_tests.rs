@@ -15,7 +15,7 @@ async fn open(
     opponent: &Opponent,
     holds: Option<Checkpoint>,
 ) -> Result<(Journal, Tenure), JournalError> {
-    let tenure = Tenure::among_peers();
+    let tenure = Tenure::default();
     let opening = Opening { cadence: Cadence::DEFAULT, tenure: tenure.clone(), holds };
     Ok((Journal::open(opponent.client(), root(), opening).await?, tenure))
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_attestation::{PcrValue, Pcrs};
 use sekisho_devkit::{DevelopmentPki, EmulatedNsm, Measurements, Options, Signer};
 use sekisho_enclave::{
-    AttestationBinding, AuditEntry, Boot, BootConfiguration, BootCredential, Measurement,
+    AttestationBinding, AuditEntry, Boot, BootConfiguration, BootCredential, Bounds, Measurement,
     OperatorSignature, Pauses, Peer, Peers, RootKey, RootKeyFile, SignedStatement, UnsealProvider,
     UpgradeStatement,
 };
@@ -144,8 +144,7 @@ impl Fleet {
             operators,
             client,
         };
-        let configuration = BootConfiguration { peers: Some(fleet.peers()), ..configuration() };
-        let boot = fleet.boot(configuration, "giving.sock", IMAGE);
+        let boot = fleet.boot(fleet.giving_configuration(), "giving.sock", IMAGE);
         let boot = Boot {
             root_key: Some(RootKey::from_bytes(&ROOT_KEY)),
             root_key_file: file,
@@ -167,6 +166,11 @@ impl Fleet {
         }
     }
 
+    /// The boot configuration of the one that has the root key.
+    pub(crate) fn giving_configuration(&self) -> BootConfiguration {
+        BootConfiguration { peers: Some(self.peers()), ..configuration() }
+    }
+
     /// The boot configuration of one that joins this service.
     pub(crate) fn joining_configuration(&self) -> BootConfiguration {
         BootConfiguration {
@@ -186,6 +190,7 @@ impl Fleet {
         image: &[u8],
     ) -> Boot {
         let mut bounds = bounds();
+        bounds.watch = Bounds::default().watch;
         bounds.unsealing =
             Pauses { first: Duration::from_millis(50), last: Duration::from_secs(1) };
         Boot {

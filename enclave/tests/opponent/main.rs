@@ -30,6 +30,7 @@ mod rotation;
 mod shares;
 mod snapshots;
 mod store;
+mod tenure;
 mod unsealing;
 
 mod scene;

@@ -2,13 +2,14 @@
 //! mixed.
 
 use super::fleet::{Fleet, IMAGE, ROOT_KEY, is_unsealed};
-use super::host::Attack;
+use super::host::{Attack, Write};
 use super::unsealing::{SLOT, Unsealing};
-use super::worker::Worker;
+use super::worker::{Log, Worker};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sekisho_devkit::search::{Haystack, Secret};
-use sekisho_enclave::{BootError, JournalError, RootKeyFile};
+use sekisho_enclave::{Boot, BootError, JournalError, RootKey, RootKeyFile};
+use sekisho_wire::StoreError;
 use sekisho_wire::store::Store;
 use serde_json::{Value, json};
 use std::io;
@@ -194,6 +195,95 @@ async fn a_peer_joins_after_a_rotation() {
     joining.worker.stop().await;
     let newest = file.0.lock().unwrap().expect("it was replaced");
     assert_ne!(newest, ROOT_KEY);
+    let seen = Haystack::of(fleet.opponent.seen());
+    let secrets = [Secret::new("a root key", &ROOT_KEY), Secret::new("the next", &newest)];
+    assert_eq!(seen.leaks(&secrets), Vec::<&str>::new(), "in what the host carried");
+}
+
+/// A policy that makes a key's record long, so that some keys fill an entry.
+fn long_policy() -> String {
+    let statement = |number: usize| {
+        json!({
+            "Sid": format!("Statement{number:04}{}", "x".repeat(200)),
+            "Effect": "Allow",
+            "Principal": { "AWS": "arn:aws:iam::111122223333:root" },
+            "Action": "kms:*",
+            "Resource": "*",
+        })
+    };
+    let statements: Vec<Value> = (0..80).map(statement).collect();
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+}
+
+/// A worker joins while half of the records are sealed anew: it gets both root keys, serves every
+/// key, and brings the rotation to its end, which the other has not.
+#[tokio::test]
+async fn a_peer_joins_in_the_middle_of_a_rotation() {
+    let file = Arc::new(File::default());
+    let mut fleet = Fleet::start_with(Some(file.clone())).await;
+    let policy = long_policy();
+    let mut blobs = Vec::new();
+    for _ in 0..60 {
+        let made = fleet.client.call("CreateKey", json!({ "Policy": policy })).await.unwrap();
+        let key = &made["KeyMetadata"]["KeyId"];
+        let body = json!({ "KeyId": key, "Plaintext": BASE64.encode(b"of before") });
+        let encrypted = fleet.client.call("Encrypt", body).await.unwrap();
+        blobs.push(encrypted["CiphertextBlob"].clone());
+    }
+
+    // The first entry with many records is kept, and no other.
+    let mut kept = false;
+    fleet.opponent.attack(Attack::default().on_commit(move |commit| match commit.puts.len() {
+        0..8 => Write::Honest,
+        _ if !std::mem::replace(&mut kept, true) => Write::Honest,
+        _ => Write::Refuse(StoreError::Full),
+    }));
+    fleet.client.call("Sekisho.RotateRootKey", json!({})).await.unwrap();
+    let halfway = |status: &Value| {
+        let left = status["RecordsLeft"].as_u64().unwrap();
+        (8..blobs.len() as u64 - 8).contains(&left)
+    };
+    let mut standing = status(&fleet.client).await;
+    for _ in 0..3000 {
+        if halfway(&standing) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        standing = status(&fleet.client).await;
+    }
+    assert!(halfway(&standing), "{standing}\n{}", fleet.log.text());
+
+    let joining = fleet.join(IMAGE, |_| {}).await;
+    is_unsealed(&joining.client, &joining.log).await;
+    fleet.giving.take().unwrap().ended().await.expect("it ends in order");
+    let standing = status(&joining.client).await;
+    assert_eq!((&standing["Generation"], &standing["Rotating"]), (&json!(2), &json!(true)));
+    assert!(halfway(&standing), "{standing}");
+    for blob in &blobs {
+        decrypts(&joining.client, blob).await;
+    }
+    // Another is refused meanwhile, as with the worker that began.
+    let refused = joining.client.call("Sekisho.RotateRootKey", json!({})).await;
+    refused.expect_err("one is under way");
+
+    fleet.opponent.behave();
+    rotated(&joining.client, 2).await;
+    for blob in &blobs {
+        decrypts(&joining.client, blob).await;
+    }
+    joining.worker.stop().await;
+
+    // Who starts with the new root key alone finds everything, and nothing of the one before.
+    let newest = file.0.lock().unwrap().expect("it was replaced");
+    let boot = fleet.boot(fleet.giving_configuration(), "giving.sock", IMAGE);
+    let boot = Boot { root_key: Some(RootKey::from_bytes(&newest)), egress: None, ..boot };
+    let log = Log::default();
+    let next = Worker::start(boot, log.clone()).await.expect("it starts");
+    for blob in &blobs {
+        decrypts(&fleet.client, blob).await;
+    }
+    assert_eq!(status(&fleet.client).await["Generation"], 2);
+    next.stop().await;
     let seen = Haystack::of(fleet.opponent.seen());
     let secrets = [Secret::new("a root key", &ROOT_KEY), Secret::new("the next", &newest)];
     assert_eq!(seen.leaks(&secrets), Vec::<&str>::new(), "in what the host carried");

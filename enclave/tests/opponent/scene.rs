@@ -77,10 +77,11 @@ impl Drop for InUse {
     }
 }
 
-/// Patience for tests: what takes long is cut short.
+/// Patience for tests: what takes long is cut short, and nobody looks beside what a test asks for.
 pub(crate) fn bounds() -> Bounds {
     let mut bounds = Bounds::default();
     bounds.store.patience = Duration::from_secs(5);
+    bounds.watch = Duration::from_secs(24 * 60 * 60);
     bounds
 }
 
@@ -194,6 +195,19 @@ impl Scene {
 
     pub(crate) async fn stop(&mut self) {
         self.worker.take().expect("the worker runs").stop().await;
+    }
+
+    /// Waits for a worker that ends by itself, in order.
+    pub(crate) async fn ended(&mut self) {
+        let worker = self.worker.take().expect("the worker runs");
+        worker.ended().await.expect("it ends in order");
+    }
+
+    /// That the worker goes on to serve, and nothing has ended it.
+    pub(crate) async fn stays(&self) {
+        self.serves().await;
+        let log = self.log.text();
+        assert!(!log.contains("has taken over the store"), "it ends:\n{log}");
     }
 
     pub(crate) async fn restart(&mut self) -> Result<(), BootError> {

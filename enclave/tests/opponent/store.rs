@@ -321,11 +321,12 @@ async fn a_commit_that_is_acknowledged_and_dropped() {
     scene.logged("the store does not have a record that the journal names");
     refused(scene.try_create_key().await, DEPENDENCY);
     scene.logged("does not follow the store's head");
-    // This worker changes nothing any more. The next one does, and whoever has seen an
-    // attestation in between sees that the journal was cut.
+    // This worker changes nothing any more. The next one begins with an entry of its own, and whoever
+    // has seen an attestation in between sees that the journal has become another.
     scene.restart().await.unwrap();
     let (after, _) = scene.attested().await;
-    assert!(after.journal_sequence < attested.journal_sequence);
+    assert_eq!(after.journal_sequence, attested.journal_sequence);
+    assert_ne!(after.journal_hash, attested.journal_hash);
     scene.recovers_and_restarts().await;
 }
 
