@@ -117,6 +117,7 @@ fn read(
             Payload::Version { .. } => {
                 depth = depth.saturating_add(1);
                 shape.block_types.clear();
+                shape.declared.clear();
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
@@ -145,8 +146,12 @@ struct Shape<'a> {
     functions: usize,
     block_values: usize,
     branch_targets: usize,
+    loop_variables: usize,
+    block_variables: usize,
     /// Parameters and results of each function type of the module being read.
     block_types: Vec<usize>,
+    /// The same of its functions whose bodies were not read yet, the last one first.
+    declared: Vec<usize>,
 }
 
 impl<'a> Shape<'a> {
@@ -158,7 +163,10 @@ impl<'a> Shape<'a> {
             functions: 0,
             block_values: 0,
             branch_targets: 0,
+            loop_variables: 0,
+            block_variables: 0,
             block_types: Vec::new(),
+            declared: Vec::new(),
         }
     }
 
@@ -178,6 +186,15 @@ impl<'a> Shape<'a> {
                 }
                 Ok(())
             }
+            Payload::FunctionSection(types) => {
+                for index in types {
+                    let index = index.map_err(malformed)?;
+                    count(&mut self.functions, 1, self.limits.functions, "functions")?;
+                    self.declared.push(self.values_of(BlockType::FuncType(index)));
+                }
+                self.declared.reverse();
+                Ok(())
+            }
             Payload::CodeSectionEntry(body) => self.inspect_body(&body),
             _ => Ok(()),
         }
@@ -185,7 +202,6 @@ impl<'a> Shape<'a> {
 
     fn inspect_body(&mut self, body: &FunctionBody<'_>) -> Result<(), AdmissionError> {
         let limits = self.limits;
-        count(&mut self.functions, 1, limits.functions, "functions")?;
         count(&mut 0, body.range().len(), limits.body, "bytes in a function")?;
         let mut locals = 0;
         for group in body.get_locals_reader().map_err(malformed)? {
@@ -193,9 +209,13 @@ impl<'a> Shape<'a> {
             let number = usize::try_from(number).unwrap_or(usize::MAX);
             count(&mut locals, number, limits.locals, "local variables in a function")?;
         }
+        // Parameters are variables too; the results beside them are few.
+        let variables = self.declared.pop().unwrap_or(0).saturating_add(locals);
         let mut nesting: usize = 0;
         for operator in body.get_operators_reader().map_err(malformed)? {
-            match operator.map_err(malformed)? {
+            let operator = operator.map_err(malformed)?;
+            self.count_variables(&operator, variables)?;
+            match operator {
                 Operator::Block { blockty }
                 | Operator::Loop { blockty }
                 | Operator::If { blockty } => {
@@ -214,6 +234,27 @@ impl<'a> Shape<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where control comes together, the compiler makes a value of each variable: of every one that a
+    /// loop may change, of those that differ after other blocks.
+    fn count_variables(
+        &mut self,
+        operator: &Operator<'_>,
+        variables: usize,
+    ) -> Result<(), AdmissionError> {
+        let limits = self.limits;
+        match operator {
+            Operator::Loop { .. } => {
+                let what = "loops times variables of their functions";
+                count(&mut self.loop_variables, variables, limits.loop_variables, what)
+            }
+            Operator::Block { .. } | Operator::If { .. } => {
+                let what = "blocks times variables of their functions";
+                count(&mut self.block_variables, variables, limits.block_variables, what)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn values_of(&self, block: BlockType) -> usize {

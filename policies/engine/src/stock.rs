@@ -53,6 +53,8 @@ pub(crate) fn admission(component: &[u8], limits: &AdmissionLimits) -> Admission
         locals: 20_000,
         block_values: 400_000,
         branch_targets: 400_000,
+        loop_variables: 400_000,
+        block_variables: 3_000_000,
         ..limits.clone()
     }
 }

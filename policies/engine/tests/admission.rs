@@ -203,6 +203,14 @@ fn shapes_that_cost_too_much() {
     assert_eq!(bound_of(&with(&nesting)), "blocks within blocks");
     let targets = format!("(func i32.const 0 br_table {})", "0 ".repeat(50_002));
     assert_eq!(bound_of(&with(&targets)), "targets of branch tables");
+    let locals = "i32 ".repeat(100);
+    let loops = format!("(func (local {locals}) {})", "(loop) ".repeat(100)).repeat(16);
+    assert_eq!(bound_of(&with(&loops)), "loops times variables of their functions");
+    let parameters = "i32 ".repeat(100);
+    let loops = format!("(func (param {parameters}) {})", "(loop) ".repeat(100)).repeat(16);
+    assert_eq!(bound_of(&with(&loops)), "loops times variables of their functions");
+    let blocks = format!("(func (local {locals}) {})", "(block) ".repeat(1_000)).repeat(11);
+    assert_eq!(bound_of(&with(&blocks)), "blocks times variables of their functions");
     let types = "(type (func (param i64)))".repeat(2_001);
     let types = wat::parse_str(format!("(component (core module {types}))")).unwrap();
     assert_eq!(bound_of(&types), "types of functions");
