@@ -91,7 +91,9 @@ fn a_service_that_was_set_back_is_noticed() {
     let output = connect(&service, &ca, &["--min-checkpoint", &second]);
     assert_eq!(output.status.code(), Some(1), "{}", words(&output));
     assert!(said(&output).starts_with("min-checkpoint: "), "{}", words(&output));
-    let other = format!("{}-{}", first.split('-').next().expect("a number"), "0a".repeat(32));
+    // The number that it serves, with another hash.
+    let number = pointer("/rollback/0/served").split('-').next().expect("a number");
+    let other = format!("{number}-{}", "0a".repeat(32));
     let output = connect(&service, &ca, &["--min-checkpoint", &other]);
     assert!(said(&output).starts_with("min-checkpoint: "), "{}", words(&output));
     assert!(!ca.exists(), "an authority was written");
