@@ -52,6 +52,30 @@ impl Second {
     }
 }
 
+/// The store keeps a late commit, and then takes the next one as it always would.
+fn before_the_next_commit(opponent: &Opponent, late: Commit) -> Attack {
+    let (opponent, mut late) = (opponent.clone(), Some(late));
+    Attack::default().on_commit(move |_| {
+        if let Some(late) = late.take() {
+            let store = opponent.store();
+            deliver(async move { store.commit(late).await.unwrap() });
+        }
+        Write::Honest
+    })
+}
+
+/// The same of the audit log.
+fn before_the_next_block(opponent: &Opponent, late: (u64, Vec<u8>)) -> Attack {
+    let (opponent, mut late) = (opponent.clone(), Some(late));
+    Attack::default().on_append(move |_| {
+        if let Some((sequence, block)) = late.take() {
+            let store = opponent.store();
+            deliver(async move { store.append_audit(sequence, block).await.unwrap() });
+        }
+        Write::Honest
+    })
+}
+
 /// The end of a scene whose first worker is gone.
 async fn goes_on(mut scene: Scene, second: Second) {
     second.stops().await;
@@ -160,14 +184,7 @@ async fn a_killed_workers_entry_that_comes_before_the_next_ones_first() {
     let mut scene = Scene::start().await;
     let late = commit_on_its_way(&mut scene).await;
     // The next worker has read the journal, and its first entry is on its way.
-    let (opponent, mut late) = (scene.opponent.clone(), Some(late));
-    scene.attack(Attack::default().on_commit(move |_| {
-        if let Some(late) = late.take() {
-            let store = opponent.store();
-            deliver(async move { store.commit(late).await.unwrap() });
-        }
-        Write::Honest
-    }));
+    scene.attack(before_the_next_commit(&scene.opponent, late));
     scene.boot().await.expect("it starts");
     // The key that nobody was told of is there, and the worker goes on.
     let listed = scene.call("ListKeys", json!({})).await.unwrap();
@@ -195,15 +212,8 @@ async fn a_killed_workers_block_that_comes_before_the_next_ones_first() {
     let late = scene.opponent.appended().last().unwrap().clone();
     scene.stop().await;
     scene.opponent.behave();
-    let (opponent, mut late) = (scene.opponent.clone(), Some(late));
     scene.boot().await.expect("it starts");
-    scene.attack(Attack::default().on_append(move |_| {
-        if let Some((sequence, block)) = late.take() {
-            let store = opponent.store();
-            deliver(async move { store.append_audit(sequence, block).await.unwrap() });
-        }
-        Write::Honest
-    }));
+    scene.attack(before_the_next_block(&scene.opponent, late));
     // Whose block was taken by the late one: it is not released, and the next one is.
     refused(scene.decrypt(&scene.blob).await, DEPENDENCY);
     assert_eq!(scene.decrypt(&scene.blob).await.unwrap(), PLAINTEXT);
@@ -220,14 +230,7 @@ async fn a_workers_own_entry_and_block_that_come_late() {
     refused(scene.try_create_key().await, DEPENDENCY);
     let entry = scene.opponent.commits().last().unwrap().clone();
     // The worker has looked, and has not found it, when its next change meets it.
-    let (opponent, mut entry) = (scene.opponent.clone(), Some(entry));
-    scene.attack(Attack::default().on_commit(move |_| {
-        if let Some(entry) = entry.take() {
-            let store = opponent.store();
-            deliver(async move { store.commit(entry).await.unwrap() });
-        }
-        Write::Honest
-    }));
+    scene.attack(before_the_next_commit(&scene.opponent, entry));
     refused(scene.try_create_key().await, DEPENDENCY);
     scene.create_key().await;
     let listed = scene.call("ListKeys", json!({})).await.unwrap();
@@ -235,15 +238,8 @@ async fn a_workers_own_entry_and_block_that_come_late() {
 
     scene.attack(Attack::default().on_append(|_| Write::Ignore));
     refused(scene.decrypt(&scene.blob).await, DEPENDENCY);
-    let mut block = scene.opponent.appended().last().cloned();
-    let opponent = scene.opponent.clone();
-    scene.attack(Attack::default().on_append(move |_| {
-        if let Some((sequence, block)) = block.take() {
-            let store = opponent.store();
-            deliver(async move { store.append_audit(sequence, block).await.unwrap() });
-        }
-        Write::Honest
-    }));
+    let block = scene.opponent.appended().last().unwrap().clone();
+    scene.attack(before_the_next_block(&scene.opponent, block));
     refused(scene.decrypt(&scene.blob).await, DEPENDENCY);
     assert_eq!(scene.decrypt(&scene.blob).await.unwrap(), PLAINTEXT);
     scene.audited().await.expect("the log is whole");
