@@ -6,8 +6,6 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use sekisho_attestation::{Expectation, PcrIndex, PcrValue, Pcrs, TrustAnchors};
 
-use crate::attest::connect::{self, AttestedService};
-use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 
 /// `N=HEX`: a register and the value that it must have.
@@ -18,30 +16,6 @@ pub(crate) fn parse_pcr(text: &str) -> Result<(u8, PcrValue), String> {
         index.ok_or_else(|| format!("the index is not a number up to {}", PcrIndex::MAX.get()))?;
     let value = value.parse::<PcrValue>().map_err(|error| error.to_string())?;
     Ok((index.get(), value))
-}
-
-/// A service that is asked only after its attestation was verified.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Attested {
-    /// The service's address; port 443 if it names none.
-    #[arg(long, value_name = "https://HOST[:PORT]")]
-    pub(crate) endpoint: Endpoint,
-
-    #[command(flatten)]
-    trust: Trust,
-}
-
-impl Attested {
-    /// Verifies it, as `sekisho attest connect` does.
-    ///
-    /// # Errors
-    ///
-    /// What to trust cannot be read, or the service is not believed.
-    pub(crate) async fn attest(&self) -> Result<AttestedService, Failure> {
-        let (expectation, anchors) = (self.trust.expectation()?, self.trust.anchors()?);
-        let service = connect::attest(&self.endpoint, anchors, expectation).await;
-        service.map_err(|error| Failure::failed(format_args!("{}: {error}", self.endpoint)))
-    }
 }
 
 /// Whom to trust for an attestation, and for which code.

@@ -13,8 +13,8 @@ pub(crate) use cached::CachedDocument;
 
 use crate::api::ApiError;
 use crate::audit::AuditLog;
+use crate::clock::milliseconds;
 use crate::log::{Event, log};
-use crate::pipeline::milliseconds;
 use crate::storage::journal::Journal;
 use crate::tls::Leaf;
 use base64::Engine as _;

@@ -1,8 +1,8 @@
 //! Who is asking: the access keys of the start, those of the journal's principals, and sessions.
 
 use crate::api::{ATTESTATION_HEADER, ApiError, Operation, RequestDocument};
+use crate::clock::milliseconds;
 use crate::keys::arn::Place;
-use crate::pipeline::milliseconds;
 use crate::principals::SecretAccessKey;
 use crate::principals::session::Sessions;
 use crate::principals::store::PrincipalStore;

@@ -3,6 +3,7 @@
 //! Modules stand in the order in which a request meets them. Everything that arrives from the
 //! host (connections, storage, configuration) is hostile input: bounded, then authenticated.
 
+mod clock;
 mod log;
 
 mod boot;

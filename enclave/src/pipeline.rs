@@ -9,6 +9,7 @@ use crate::api::{ApiError, Facts, Operation, RequestDocument, Response, Subject,
 use crate::approvals::{Asked, Settled, Unsettled};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
+use crate::clock::milliseconds;
 use crate::credentials::Authenticated;
 use crate::keys::arn::KeyName;
 use crate::keys::ciphertext::CiphertextBlob;
@@ -217,9 +218,4 @@ async fn find_subject(
             held.map(Some).ok_or(ApiError::InvalidCiphertext)
         }
     }
-}
-
-/// Milliseconds since 1970; a clock before that reads as 1970.
-pub(crate) fn milliseconds(now: OffsetDateTime) -> u64 {
-    u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0)
 }

@@ -8,9 +8,9 @@
 
 use crate::api::Response;
 use crate::audit::{AuditEntry, AuditLog, Outcome};
+use crate::clock::milliseconds;
 use crate::keyring::{HeldKeyring, Keyring, KeyringError};
 use crate::log::{Event, log};
-use crate::pipeline::milliseconds;
 use crate::secret::Subkeys;
 use crate::storage::journal::{Journal, JournalError, Sweep};
 use crate::unseal::{Failure, Keeper};

@@ -2,10 +2,10 @@
 
 use crate::api::{ApiError, Response};
 use crate::audit::{AuditEntry, AuditLog, Outcome};
+use crate::clock::milliseconds;
 use crate::keys::schedule::Done;
 use crate::keys::store::{KeyStore, StoreFault};
 use crate::log::{Event, log};
-use crate::pipeline::milliseconds;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

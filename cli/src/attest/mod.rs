@@ -1,5 +1,6 @@
 //! `sekisho attest`: whether an attestation holds, and what it says.
 
+pub(crate) mod asked;
 pub(crate) mod connect;
 mod document_file;
 mod instant;

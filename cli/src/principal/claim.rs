@@ -13,11 +13,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::output::{Credentials, print};
+use crate::attest::asked::Attested;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https;
 use crate::key_pair;
-use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:

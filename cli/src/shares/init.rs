@@ -6,8 +6,8 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{Out, Worker, print_json};
+use crate::attest::asked::Attested;
 use crate::failure::Failure;
-use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:

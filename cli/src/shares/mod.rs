@@ -18,12 +18,12 @@ use sekisho_enclave::{HpkePair, MAX_HOLDERS, OperatorShare};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::attest::asked::Attested;
 use crate::attest::connect::AttestedService;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::https::{self, HttpsError};
 use crate::key_pair;
-use crate::measurement::Attested;
 use crate::service::folder::{private_folder, write_private};
 
 /// A worker that was attested.

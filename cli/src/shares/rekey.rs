@@ -10,9 +10,9 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Next, Out, Worker, opened, print_json};
+use crate::attest::asked::Attested;
 use crate::failure::Failure;
 use crate::key_pair;
-use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,8 +8,8 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{Worker, opened};
+use crate::attest::asked::Attested;
 use crate::failure::Failure;
-use crate::measurement::Attested;
 
 const EXAMPLES: &str = "\
 Examples:

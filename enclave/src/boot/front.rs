@@ -3,10 +3,10 @@
 use super::BootError;
 use crate::attested::{Attester, Budget};
 use crate::bounds::Bounds;
+use crate::clock::milliseconds;
 use crate::configuration::BootConfiguration;
 use crate::http::{self, Draining, Worker};
 use crate::log::{Event, log};
-use crate::pipeline::milliseconds;
 use crate::service::Service;
 use crate::storage::journal::Journal;
 use crate::tls::{Identity, ServiceAuthority, Terms};
