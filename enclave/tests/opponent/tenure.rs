@@ -76,6 +76,16 @@ fn before_the_next_block(opponent: &Opponent, late: (u64, Vec<u8>)) -> Attack {
     })
 }
 
+/// The scene's own worker, asked once more.
+async fn ends_without_an_answer(scene: &mut Scene) {
+    // Withheld, or it has ended: both are no answer.
+    let asked = json!({ "CiphertextBlob": scene.blob });
+    let reply = scene.client.send(&scene.client.signed("Decrypt", &asked)).await;
+    assert!(!reply.is_ok_and(|reply| reply.status == 200), "answered from memory");
+    scene.ended().await;
+    scene.logged(TAKEN);
+}
+
 /// The end of a scene whose first worker is gone.
 async fn goes_on(mut scene: Scene, second: Second) {
     second.stops().await;
@@ -96,12 +106,7 @@ async fn a_second_worker_ends_the_first_before_it_answers_again() {
     let second = Second::start(&scene).await;
     second.decrypts(&scene.blob).await;
     second.client.call("DisableKey", json!({ "KeyId": scene.key })).await.unwrap();
-    // Withheld, or it has ended: both are no answer.
-    let asked = json!({ "CiphertextBlob": scene.blob });
-    let reply = scene.client.send(&scene.client.signed("Decrypt", &asked)).await;
-    assert!(!reply.is_ok_and(|reply| reply.status == 200), "answered from memory");
-    scene.ended().await;
-    scene.logged(TAKEN);
+    ends_without_an_answer(&mut scene).await;
     second.client.call("EnableKey", json!({ "KeyId": scene.key })).await.unwrap();
     goes_on(scene, second).await;
 }
@@ -113,11 +118,7 @@ async fn a_second_worker_ends_one_that_has_answered_nothing() {
     scene.restart().await.unwrap();
     let second = Second::start(&scene).await;
     second.client.call("DisableKey", json!({ "KeyId": scene.key })).await.unwrap();
-    let asked = json!({ "CiphertextBlob": scene.blob });
-    let reply = scene.client.send(&scene.client.signed("Decrypt", &asked)).await;
-    assert!(!reply.is_ok_and(|reply| reply.status == 200), "answered from memory");
-    scene.ended().await;
-    scene.logged(TAKEN);
+    ends_without_an_answer(&mut scene).await;
     second.client.call("EnableKey", json!({ "KeyId": scene.key })).await.unwrap();
     goes_on(scene, second).await;
 }

@@ -13,11 +13,7 @@ use sekisho_policy_engine::{
     ConfigureError, Decision, Engine, Evaluation, Grant, Limits, Module, Request, stock,
 };
 use std::sync::OnceLock;
-use support::{ROOT, enclave, pair, register, request};
-
-const ADA: &str = "arn:aws:iam::111122223333:user/ada";
-const BOB: &str = "arn:aws:iam::111122223333:user/bob";
-const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+use support::{ADA, BOB, KEY, ROOT, enclave, pair, register, request};
 
 /// Compiled once: that takes longest.
 fn module() -> &'static Module {

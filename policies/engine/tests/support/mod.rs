@@ -12,16 +12,19 @@ use sekisho_policy_engine::{Attestation, AttestationKind, Key, Pcr, Principal, R
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 pub const ROOT: &str = "arn:aws:iam::111122223333:root";
+pub const ADA: &str = "arn:aws:iam::111122223333:user/ada";
+pub const BOB: &str = "arn:aws:iam::111122223333:user/bob";
+pub const KEY: &str =
+    "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
 /// A typical request: a user decrypts with an encryption context.
 pub fn request(action: &str, arn: &str) -> Request {
-    let key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     Request {
         action: action.into(),
-        resource: key.into(),
+        resource: KEY.into(),
         principal: Principal { arn: arn.into(), account: "111122223333".into(), tags: vec![] },
         key: Some(Key {
-            arn: key.into(),
+            arn: KEY.into(),
             spec: "SYMMETRIC_DEFAULT".into(),
             usage: "ENCRYPT_DECRYPT".into(),
             origin: "AWS_KMS".into(),
