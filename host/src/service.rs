@@ -185,7 +185,7 @@ pub async fn run(
     let sizes = move || sizes.upgrade().map(|store| store.sizes()).unwrap_or_default();
     let scraping =
         scraped.map(|(server, _)| tokio::spawn(server.serve(Arc::clone(&metrics), sizes)));
-    let store = Arc::new(Measured::new(store, Arc::clone(&metrics)).await);
+    let store = Measured::new(store, Arc::clone(&metrics)).await;
     let egress = egress.map(|(egress, listener)| tokio::spawn(egress.serve(listener)));
     // Last: a worker that is configured dials at once.
     let handing_over = config.worker_configuration.map(|given| tokio::spawn(given.serve()));
@@ -225,7 +225,7 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 /// Serves the worker's store messages until `stop`; the store is closed when it returns.
 async fn serve_stores(
     listener: Listener,
-    store: Arc<Measured>,
+    store: Measured,
     recorder: Option<Recorder>,
     metrics: &Arc<Metrics>,
     mut stop: oneshot::Receiver<()>,
@@ -244,7 +244,7 @@ async fn serve_stores(
         };
         match accepted {
             Ok(stream) => {
-                let (store, recorder) = (Arc::clone(&store), recorder.clone());
+                let (store, recorder) = (Arc::new(store.for_stream()), recorder.clone());
                 let metrics = Arc::clone(metrics);
                 live.spawn(async move {
                     let _connected = metrics.worker_streams.enter();

@@ -27,7 +27,7 @@ use sekisho_wire::store::Page;
 use sekisho_wire::{Commit, RecordKey, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use self::audit::{AuditLog, Disk, Segments};
+use self::audit::{Append, AppendStream, AuditLog, Disk, Segments};
 use self::journal::Journal;
 use crate::metrics::{Log, Metrics};
 
@@ -68,8 +68,8 @@ enum JournalJob {
 }
 
 enum AuditJob {
-    Append(u64, Vec<u8>, Answer<()>),
-    Tail(Answer<Option<(u64, Vec<u8>)>>),
+    Append(Append, Answer<()>),
+    Tail(Arc<AppendStream>, Answer<Option<(u64, Vec<u8>)>>),
 }
 
 enum ReadJob {
@@ -120,6 +120,28 @@ impl RedbStore {
         })?;
         let _threads = Threads(vec![committing, appending, reading]);
         Ok(Self { commits, appends, reads, journal_file, segments, _threads })
+    }
+
+    /// [`Store::append_audit`] on a stream, where an append that is refused refuses those behind it.
+    async fn append_audit_on(
+        &self,
+        stream: &Arc<AppendStream>,
+        sequence: u64,
+        record: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        if record.len() > sekisho_wire::store::MAX_AUDIT_RECORD {
+            return Err(StoreError::TooLarge);
+        }
+        let append = Append { sequence, record, stream: Arc::clone(stream) };
+        ask(&self.appends, |answer| AuditJob::Append(append, answer)).await
+    }
+
+    /// [`Store::audit_tail`] on a stream, whose next append is looked at again.
+    async fn audit_tail_on(
+        &self,
+        stream: &Arc<AppendStream>,
+    ) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        ask(&self.appends, |answer| AuditJob::Tail(Arc::clone(stream), answer)).await
     }
 
     /// How large it is now; one `stat(2)`.
@@ -194,11 +216,11 @@ fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>, metri
         let (mut records, mut answers, mut tails) = (vec![], vec![], vec![]);
         for job in batch.drain(..) {
             match job {
-                AuditJob::Append(sequence, record, answer) => {
-                    records.push((sequence, record));
+                AuditJob::Append(append, answer) => {
+                    records.push(append);
                     answers.push(answer);
                 }
-                AuditJob::Tail(answer) => tails.push(answer),
+                AuditJob::Tail(stream, answer) => tails.push((stream, answer)),
             }
         }
         let results = if records.is_empty() {
@@ -210,7 +232,8 @@ fn append_batches(mut audit: AuditLog, mut jobs: mpsc::Receiver<AuditJob>, metri
             results
         };
         answers.into_iter().zip(results).for_each(|(answer, result)| reply(answer, result));
-        for answer in tails {
+        for (stream, answer) in tails {
+            stream.resumes();
             reply(answer, Ok(audit.tail()));
         }
     }
@@ -252,11 +275,9 @@ impl Store for RedbStore {
         ask(&self.commits, |answer| JournalJob::Compact(before, head, answer)).await
     }
 
+    /// Each call is a stream of its own.
     async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {
-        if record.len() > sekisho_wire::store::MAX_AUDIT_RECORD {
-            return Err(StoreError::TooLarge);
-        }
-        ask(&self.appends, |answer| AuditJob::Append(sequence, record, answer)).await
+        self.append_audit_on(&Arc::default(), sequence, record).await
     }
 
     async fn audit(&self, from: u64, limit: u32) -> Result<Page, StoreError> {
@@ -264,7 +285,7 @@ impl Store for RedbStore {
     }
 
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        ask(&self.appends, AuditJob::Tail).await
+        self.audit_tail_on(&Arc::default()).await
     }
 
     async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {

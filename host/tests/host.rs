@@ -195,6 +195,26 @@ async fn the_store_outlives_its_host() {
     host.stop().await;
 }
 
+/// Of two appends that a worker had on their way when it was killed, the first comes late: the number of the
+/// second is free then, and its place behind the next worker's record is not.
+#[tokio::test]
+async fn late_appends_never_follow_another_workers() {
+    let host = Host::start().await;
+    let (killed, next) = (host.store(), host.store());
+    assert_eq!(killed.audit_tail().await, Ok(None));
+    assert_eq!(next.audit_tail().await, Ok(None));
+    assert_eq!(next.append_audit(1, b"next".to_vec()).await, Ok(()));
+    let late = tokio::join!(killed.append_audit(1, vec![1]), killed.append_audit(2, vec![2]));
+    let conflict = Err(StoreError::Conflict { head: 1 });
+    assert_eq!(late, (conflict, conflict));
+    assert_eq!(next.append_audit(2, b"next".to_vec()).await, Ok(()));
+    // Whoever has seen the end goes on from there.
+    assert_eq!(killed.append_audit(3, vec![3]).await, Err(StoreError::Conflict { head: 2 }));
+    assert_eq!(killed.audit_tail().await, Ok(Some((2, b"next".to_vec()))));
+    assert_eq!(killed.append_audit(3, vec![3]).await, Ok(()));
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn appends_in_flight_together_keep_their_order() {
     let host = Host::start().await;

@@ -134,6 +134,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Appends to the audit log, if `sequence` is that of its tail plus one; the first is 1.
+    ///
+    /// An append may be sent before the answer of the one before. When one is refused, so are those
+    /// that came behind it on the same stream, until [`Store::audit_tail`] was asked there: their
+    /// numbers may be free by then, but the record that they follow would be another worker's.
     fn append_audit(
         &self,
         sequence: u64,

@@ -11,6 +11,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_wire::StoreError;
@@ -29,6 +30,38 @@ const AHEAD: usize = 1024 * 1024;
 
 /// The newest record.
 type Newest = (u64, Vec<u8>);
+
+/// A record to be appended.
+pub(super) struct Append {
+    pub(super) sequence: u64,
+    pub(super) record: Vec<u8>,
+    pub(super) stream: Arc<AppendStream>,
+}
+
+/// Whose appends were sent one after the other, each without waiting for the answer of the one before.
+///
+/// What follows a refused append was made to follow that record: its number may be free by then, but the
+/// record before it would be another worker's. So it is refused too, until the stream asks for the tail.
+#[derive(Default)]
+pub(crate) struct AppendStream {
+    // Read and written by the thread that appends.
+    broken: AtomicBool,
+}
+
+impl AppendStream {
+    fn breaks(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// The stream is told where the log ends.
+    pub(super) fn resumes(&self) {
+        self.broken.store(false, Ordering::Relaxed);
+    }
+}
 
 /// The writing end, on a thread of its own.
 pub(super) struct AuditLog {
@@ -101,18 +134,20 @@ impl AuditLog {
     }
 
     /// Appends those records of a batch that follow one another; an answer for each.
-    pub(super) fn append(&mut self, batch: &[(u64, Vec<u8>)]) -> Vec<Result<(), StoreError>> {
+    pub(super) fn append(&mut self, batch: &[Append]) -> Vec<Result<(), StoreError>> {
         let before = self.last();
         let mut last = before;
         let mut bytes = Vec::new();
         let mut newest = None;
         let mut accepted = Vec::with_capacity(batch.len());
-        for (sequence, record) in batch {
-            let follows = last.checked_add(1) == Some(*sequence);
+        for Append { sequence, record, stream } in batch {
+            let follows = last.checked_add(1) == Some(*sequence) && !stream.is_broken();
             if follows {
                 encode_record(*sequence, record, &mut bytes);
                 last = *sequence;
                 newest = Some((*sequence, record));
+            } else {
+                stream.breaks();
             }
             accepted.push(follows);
         }
@@ -123,6 +158,9 @@ impl AuditLog {
             }),
             None => Ok(()),
         };
+        if written.is_err() {
+            batch.iter().for_each(|append| append.stream.breaks());
+        }
         let head = self.last();
         let answer = |follows| if follows { written } else { Err(StoreError::Conflict { head }) };
         accepted.into_iter().map(answer).collect()

@@ -9,9 +9,27 @@ fn record(n: u64) -> (u64, Vec<u8>) {
     (n, format!("record {n}").into_bytes())
 }
 
+/// A batch of a stream of its own.
+fn try_append(log: &mut AuditLog, records: &[(u64, Vec<u8>)]) -> Vec<Result<(), StoreError>> {
+    try_append_on(&Arc::default(), log, records)
+}
+
+fn try_append_on(
+    stream: &Arc<AppendStream>,
+    log: &mut AuditLog,
+    records: &[(u64, Vec<u8>)],
+) -> Vec<Result<(), StoreError>> {
+    let append = |(sequence, record): &(u64, Vec<u8>)| Append {
+        sequence: *sequence,
+        record: record.clone(),
+        stream: Arc::clone(stream),
+    };
+    log.append(&records.iter().map(append).collect::<Vec<_>>())
+}
+
 fn append(log: &mut AuditLog, numbers: impl IntoIterator<Item = u64>) {
     for n in numbers {
-        assert_eq!(log.append(&[record(n)]), [Ok(())]);
+        assert_eq!(try_append(log, &[record(n)]), [Ok(())]);
     }
 }
 
@@ -42,11 +60,27 @@ fn only_the_next_sequence_number() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = log(&folder);
     for wrong in [0, 2, u64::MAX] {
-        assert_eq!(log.append(&[record(wrong)]), [Err(StoreError::Conflict { head: 0 })]);
+        assert_eq!(try_append(&mut log, &[record(wrong)]), [Err(StoreError::Conflict { head: 0 })]);
     }
-    let answers = log.append(&[record(1), record(1), record(3), record(2)]);
-    let conflict = Err(StoreError::Conflict { head: 2 });
-    assert_eq!(answers, [Ok(()), conflict, conflict, Ok(())]);
+    append(&mut log, 1..=1);
+    assert_eq!(try_append(&mut log, &[record(1)]), [Err(StoreError::Conflict { head: 1 })]);
+}
+
+#[test]
+fn what_follows_a_refused_append_is_refused_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = log(&folder);
+    let stream = Arc::default();
+    let conflict = |head| Err(StoreError::Conflict { head });
+    let answers =
+        try_append_on(&stream, &mut log, &[record(1), record(1), record(3), record(2), record(3)]);
+    assert_eq!(answers, [Ok(()), conflict(1), conflict(1), conflict(1), conflict(1)]);
+    // In another batch too, and whoever else appends meanwhile.
+    append(&mut log, 2..=2);
+    assert_eq!(try_append_on(&stream, &mut log, &[record(3)]), [conflict(2)]);
+    stream.resumes();
+    assert_eq!(try_append_on(&stream, &mut log, &[record(3), record(4)]), [Ok(()), Ok(())]);
+    assert_eq!(log.segments().page(0, 99), Ok((1..=4).map(record).collect()));
 }
 
 #[test]
@@ -121,7 +155,7 @@ fn many_segments() {
     let mut first = log(&folder);
     let records: Vec<_> = (1..=400).map(|n| (n, vec![n as u8; 60_000])).collect();
     for batch in records.chunks(10) {
-        assert!(first.append(batch).iter().all(Result::is_ok));
+        assert!(try_append(&mut first, batch).iter().all(Result::is_ok));
     }
     assert_eq!(list_segments(folder.path()).unwrap().len(), 3);
     drop(first);
@@ -141,7 +175,7 @@ fn a_batch_may_be_larger_than_the_space_ahead() {
     let mut first = log(&folder);
     let records: Vec<_> = (1..=100).map(|n| (n, vec![n as u8; 60_000])).collect();
     for batch in records.chunks(50) {
-        assert!(first.append(batch).iter().all(Result::is_ok));
+        assert!(try_append(&mut first, batch).iter().all(Result::is_ok));
     }
     drop(first);
     let last = log(&folder).tail();
@@ -187,9 +221,9 @@ fn a_batch_shares_one_sync() {
     append(&mut log, 1..=1);
     COUNT.set(0);
     let batch: Vec<_> = (2..=100).map(record).collect();
-    assert!(log.append(&batch).iter().all(Result::is_ok));
+    assert!(try_append(&mut log, &batch).iter().all(Result::is_ok));
     assert_eq!(COUNT.get(), 1);
-    assert_eq!(log.append(&[record(7)]), [Err(StoreError::Conflict { head: 100 })]);
+    assert_eq!(try_append(&mut log, &[record(7)]), [Err(StoreError::Conflict { head: 100 })]);
     assert_eq!(COUNT.get(), 1, "a conflict alone needs no sync");
 }
 
@@ -201,7 +235,7 @@ fn a_full_disk_changes_nothing_and_passes() {
     // Of the three, one is for the space ahead, without which the records can still be written.
     WRITES.set(3);
     for _ in 0..2 {
-        let answers = faulty.append(&[record(3), record(4), record(9)]);
+        let answers = try_append(&mut faulty, &[record(3), record(4), record(9)]);
         let full = Err(StoreError::Full);
         assert_eq!(answers, [full, full, Err(StoreError::Conflict { head: 2 })]);
         assert_eq!(faulty.tail(), Some(record(2)));
@@ -220,7 +254,7 @@ fn a_failed_sync_goes_on_in_a_new_segment() {
         append(&mut faulty, 1..=2);
         SYNCS.set(failures);
         while SYNCS.get() > 0 {
-            assert_eq!(faulty.append(&[record(3)]), [Err(StoreError::Unavailable)]);
+            assert_eq!(try_append(&mut faulty, &[record(3)]), [Err(StoreError::Unavailable)]);
         }
         append(&mut faulty, 3..=4);
         assert_eq!(faulty.segments().page(1, 9), Ok((1..=4).map(record).collect()));

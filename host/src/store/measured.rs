@@ -1,4 +1,4 @@
-//! The store as the worker's streams see it: every call is counted and timed.
+//! The store as a stream of the worker sees it: every call is counted and timed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,12 +7,14 @@ use sekisho_wire::store::Page;
 use sekisho_wire::{Commit, RecordKey, Store, StoreError};
 
 use super::RedbStore;
+use super::audit::AppendStream;
 use crate::metrics::{Answer, Call, Metrics};
 
 /// A [`RedbStore`] with a count of what is asked of it.
 pub(crate) struct Measured {
     store: Arc<RedbStore>,
     metrics: Arc<Metrics>,
+    stream: Arc<AppendStream>,
 }
 
 impl Measured {
@@ -24,7 +26,13 @@ impl Measured {
         if let Ok(Some((tail, _))) = store.audit_tail().await {
             metrics.audit_tail.raise(tail);
         }
-        Self { store, metrics }
+        Self { store, metrics, stream: Arc::default() }
+    }
+
+    /// For one stream more.
+    pub(crate) fn for_stream(&self) -> Self {
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        Self { store, metrics, stream: Arc::default() }
     }
 
     async fn measure<T>(
@@ -76,7 +84,8 @@ impl Store for Measured {
     }
 
     async fn append_audit(&self, sequence: u64, record: Vec<u8>) -> Result<(), StoreError> {
-        self.measure(Call::AppendAudit, self.store.append_audit(sequence, record)).await?;
+        let appended = self.store.append_audit_on(&self.stream, sequence, record);
+        self.measure(Call::AppendAudit, appended).await?;
         self.metrics.audit_records.increment();
         self.metrics.audit_tail.raise(sequence);
         Ok(())
@@ -87,7 +96,7 @@ impl Store for Measured {
     }
 
     async fn audit_tail(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        self.measure(Call::AuditTail, self.store.audit_tail()).await
+        self.measure(Call::AuditTail, self.store.audit_tail_on(&self.stream)).await
     }
 
     async fn slot(&self, slot: RecordKey) -> Result<Option<Vec<u8>>, StoreError> {

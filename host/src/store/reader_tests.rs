@@ -1,7 +1,8 @@
-use super::super::audit::{AuditLog, Disk};
+use super::super::audit::{Append, AuditLog, Disk};
 use super::super::segment::encode_record;
 use super::*;
 use std::fs;
+use std::sync::Arc;
 
 /// A store's folder with this many records in its log.
 struct Store(tempfile::TempDir);
@@ -40,7 +41,8 @@ fn record(n: u64) -> Vec<u8> {
 
 fn append(log: &mut AuditLog, numbers: impl IntoIterator<Item = u64>) {
     for n in numbers {
-        assert_eq!(log.append(&[(n, record(n))]), [Ok(())]);
+        let append = Append { sequence: n, record: record(n), stream: Arc::default() };
+        assert_eq!(log.append(&[append]), [Ok(())]);
     }
 }
 
