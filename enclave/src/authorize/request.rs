@@ -1,6 +1,7 @@
 //! What a policy is asked, in the contract's words.
 
-use super::{Case, Question};
+use super::Case;
+use super::question::Question;
 use crate::api::{Facts, Recipient};
 use crate::credentials::Caller;
 use crate::keys::Key;
@@ -11,6 +12,8 @@ use sekisho_policy_engine::{Pair, Principal, Request};
 
 /// The condition key `kms:MultiRegionKeyType`: `PRIMARY` or `REPLICA`.
 pub(crate) const MULTI_REGION_KEY_TYPE: &str = "MultiRegionKeyType";
+/// The condition key `aws:RequestedRegion`, of what has no ARN with a Region in it.
+const REQUESTED_REGION: &str = "RequestedRegion";
 
 pub(super) fn request(
     service: &Service,
@@ -36,6 +39,7 @@ pub(super) fn request(
             case.facts,
             question.key_id,
             key.and_then(|held| held.key.multi_region.as_ref()),
+            requested_region(&question.resource, &service.keys.place.region),
         ),
         attestation: case.papers.as_ref().map(|papers| papers.attestation().to_policy()),
         grants: grants.iter().map(covering).collect(),
@@ -45,19 +49,29 @@ pub(super) fn request(
 }
 
 /// The operation's own parameters, the key as the caller named it (`kms:RequestAlias` reads it), how a
-/// recipient wants its answer, and what a multi-Region key is among its relatives, by rising name.
+/// recipient wants its answer, what a multi-Region key is among its relatives, and the Region that the
+/// resource does not name, by rising name.
 fn parameters(
     facts: &Facts<'_>,
     key_id: Option<&str>,
     multi_region: Option<&MultiRegion>,
+    region: Option<&str>,
 ) -> Vec<Pair> {
     let own = facts.parameters.iter().map(|(name, value)| (name.as_ref(), value.as_str()));
     let key_id = key_id.map(|key_id| ("KeyId", key_id));
     let recipient = facts.recipient.map(|found| (Recipient::ALGORITHM, found.algorithm.name()));
     let key_type = multi_region.map(|found| (MULTI_REGION_KEY_TYPE, found.key_type()));
-    let mut parameters: Vec<_> = own.chain(key_id).chain(recipient).chain(key_type).collect();
+    let region = region.map(|region| (REQUESTED_REGION, region));
+    let own = own.chain(key_id).chain(recipient);
+    let mut parameters: Vec<_> = own.chain(key_type).chain(region).collect();
     parameters.sort_unstable();
     parameters.into_iter().map(pair).collect()
+}
+
+/// The Region of a request about what names none: `*`, and principals.
+fn requested_region<'a>(resource: &str, region: &'a str) -> Option<&'a str> {
+    let named = resource.splitn(6, ':').nth(3).is_some_and(|region| !region.is_empty());
+    (!named).then_some(region)
 }
 
 pub(super) fn principal(service: &Service, caller: &Caller) -> Principal {
@@ -97,7 +111,7 @@ mod tests {
         for (multi_region, wanted) in
             [(None, None), (Some(&primary), Some("PRIMARY")), (Some(&replica), Some("REPLICA"))]
         {
-            let told = parameters(&facts, Some("alias/a"), multi_region);
+            let told = parameters(&facts, Some("alias/a"), multi_region, None);
             assert!(told.is_sorted_by(|one, next| one.name <= next.name), "{told:?}");
             let value = |name: &str| {
                 told.iter().find(|pair| pair.name == name).map(|pair| pair.value.as_str())
@@ -105,6 +119,22 @@ mod tests {
             assert_eq!(value("MultiRegionKeyType"), wanted);
             assert_eq!(value("ReplicaRegion"), Some("us-east-1"));
             assert_eq!(value("KeyId"), Some("alias/a"));
+        }
+    }
+
+    #[test]
+    fn a_policy_is_told_the_region_that_the_resource_does_not_name() {
+        for (resource, told) in [
+            ("*", true),
+            ("arn:aws:iam::111122223333:user/ada", true),
+            ("arn:aws:kms:eu-central-1:111122223333:alias/a", false),
+            ("arn:aws:kms:eu-central-1:111122223333:key/1", false),
+        ] {
+            let region = requested_region(resource, "eu-central-1");
+            assert_eq!(region.is_some(), told, "{resource}");
+            let pairs = parameters(&Facts::default(), None, None, region);
+            let found = pairs.iter().find(|pair| pair.name == "RequestedRegion");
+            assert_eq!(found.map(|pair| pair.value.as_str()), told.then_some("eu-central-1"));
         }
     }
 }

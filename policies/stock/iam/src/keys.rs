@@ -68,7 +68,7 @@ pub enum Source {
     ResourceTag,
     /// The account in the resource's ARN.
     ResourceAccount,
-    /// The region in the resource's ARN.
+    /// The region in the resource's ARN; where it names none, the parameter of this name.
     RequestedRegion,
     /// Tags to be put on the KMS key: parameters `Tags/<name>`.
     RequestTag,

@@ -40,7 +40,7 @@ pub(crate) fn visit(key: &Key, suffix: &[u8], request: &Request, visit: Visit<'_
             request.key.iter().for_each(|key| pairs(&key.tags, suffix, visit));
         }
         Source::ResourceAccount => arn_part(&request.resource, 4, visit),
-        Source::RequestedRegion => arn_part(&request.resource, 3, visit),
+        Source::RequestedRegion => requested_region(request, visit),
         Source::RequestTag => request_tags(request)
             .filter(|(name, _)| name.as_bytes().eq_ignore_ascii_case(suffix))
             .for_each(|(_, value)| visit(value.as_bytes())),
@@ -134,6 +134,18 @@ fn arn_part(arn: &str, part: usize, visit: Visit<'_>) {
     match arn.splitn(6, ':').nth(part) {
         Some(part) if !part.is_empty() => visit(part.as_bytes()),
         _ => {}
+    }
+}
+
+/// What belongs to no key (`*`, a principal) names no region: the worker tells it.
+fn requested_region(request: &Request, visit: Visit<'_>) {
+    let mut is_named = false;
+    arn_part(&request.resource, 3, &mut |region| {
+        is_named = true;
+        visit(region);
+    });
+    if !is_named {
+        parameters(request, "RequestedRegion", visit);
     }
 }
 
