@@ -95,14 +95,17 @@ fn identity_policies_allow_what_a_key_leaves_to_the_account() {
     assert!(annotations.contains(&by), "{decided}");
     // What a key does not leave to the account, no identity policy allows; and what the policy does
     // not speak of stays denied.
-    fails(&encrypt(&service, "alice", &closed), "AccessDeniedException");
-    fails(&service.aws("alice", &["list-keys"]), "AccessDeniedException");
+    fails(&encrypt(&service, "alice", &closed), "because no resource-based policy allows");
+    fails(&service.aws("alice", &["list-keys"]), "because no identity-based policy allows");
     works(&encrypt(&service, "bob", &closed));
 
     // An explicit deny wins over the key's own policy, until it goes.
     let no = file("no.json", &document(&statement("Deny", "kms:Encrypt")));
     works(&principal(&["put-policy", "bob", "no", &no]));
-    fails(&encrypt(&service, "bob", &closed), "AccessDeniedException");
+    fails(
+        &encrypt(&service, "bob", &closed),
+        "with an explicit deny in an identity-based policy",
+    );
     let reason = newest(data.path(), "Encrypt")["reason"].clone();
     assert_eq!(reason, "policy no of the principal: explicit deny: Statement[0]");
     works(&principal(&["delete-policy", "bob", "no"]));
@@ -112,6 +115,25 @@ fn identity_policies_allow_what_a_key_leaves_to_the_account() {
     let list = file("list.json", &document(&statement("Allow", "kms:ListKeys")));
     works(&principal(&["put-policy", "alice", "list", &list]));
     works(&service.aws("alice", &["list-keys"]));
+
+    // In which Region belongs to every request, and the tags of a new key are asked for beside it.
+    let mut create = statement("Allow", "kms:CreateKey");
+    create["Condition"] = json!({ "StringEquals": { "aws:RequestedRegion": "us-east-1" } });
+    let create = file("create.json", &document(&create));
+    works(&principal(&["put-policy", "alice", "create", &create]));
+    works(&service.aws("alice", &["create-key", "--bypass-policy-lockout-safety-check"]));
+    let tagged = ["create-key", "--bypass-policy-lockout-safety-check", "--tags"];
+    let tagged = [&tagged[..], &["TagKey=stage,TagValue=test"]].concat();
+    fails(&service.aws("alice", &tagged), "don't have the kms:TagResource permission");
+    let mut tag = statement("Allow", "kms:TagResource");
+    tag["Resource"] = json!("arn:aws:kms:us-east-1:000000000000:key/*");
+    tag["Condition"] = json!({ "StringEquals": { "aws:RequestTag/stage": "test" } });
+    let tag = file("tag.json", &document(&tag));
+    works(&principal(&["put-policy", "alice", "tag", &tag]));
+    works(&service.aws("alice", &tagged));
+    for own in ["create", "tag"] {
+        works(&principal(&["delete-policy", "alice", own]));
+    }
 
     let listed = principal(&["list-policies", "alice"]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout), "list\nmay\n");
@@ -171,7 +193,8 @@ fn a_guardrail_denies_what_any_policy_allows() {
     let policy = everybody("Deny", "kms:Encrypt");
     fails(&set(&service, "bob", &policy, &[]), "AccessDeniedException");
     works(&set(&service, "default", &policy, &[]));
-    let refused = fails(&encrypt(&service, "default", &key), "AccessDeniedException");
+    let by_guardrail = "with an explicit deny in a service control policy";
+    let refused = fails(&encrypt(&service, "default", &key), by_guardrail);
     assert!(!refused.contains("guardrail"), "the caller is not told why: {refused}");
     let decided = newest(data.path(), "Encrypt");
     assert_eq!(decided["reason"], "guardrail: explicit deny: Statement[0]");

@@ -6,17 +6,18 @@
 //! AWS. Where a request is about two keys, the policies of both decide. Anything but a
 //! clear yes is a no.
 
+mod question;
 mod request;
 mod weigh;
 
+pub(crate) use question::account_resource;
 pub(crate) use request::MULTI_REGION_KEY_TYPE;
 
-use crate::api::{AccountResource, ApiError, Facts, Operation};
+use crate::api::{ApiError, Denial, Facts, Operation, Subject};
 use crate::audit::AuditedDecision;
 use crate::credentials::Caller;
 use crate::guardrail::Standing;
 use crate::keys::Key;
-use crate::keys::context::EncryptionContext;
 use crate::keys::grants::Grant;
 use crate::keys::id::KeyId;
 use crate::keys::policy::{KeyPolicy, PolicyRefused};
@@ -26,6 +27,7 @@ use crate::recipient::Papers;
 use crate::service::Service;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use question::{Question, questions};
 use request::{policy_key, principal, request};
 use sekisho_policy_engine::{Approvals, Decision, Request};
 use serde_json::Value;
@@ -36,6 +38,9 @@ use weigh::{Leave, No, Policies, weigh};
 
 /// AWS KMS's quota "Key policy document size", bytes; the service model's maximum is above it.
 const MAX_POLICY: usize = 32_768;
+/// AWS's words, which clients look for; the place and the reason come behind them.
+const INVALID_PRINCIPALS: &str =
+    "Policy contains a statement with one or more invalid principals. ";
 
 /// Leave to carry out one operation. Only [`decide`] makes one.
 pub(crate) struct Permit {
@@ -106,9 +111,14 @@ pub(crate) struct Case<'a> {
 
 impl Case<'_> {
     fn refused(&self, refused: Refused) -> Decided {
-        let Refused { action, resource, decision, reason } = refused;
+        let Refused { action, resource, denial, decision, reason } = refused;
         let principal = self.caller.arn().to_owned();
-        let refusal = ApiError::AccessDenied { principal, action, resource };
+        // Who has but a ciphertext does not learn whose it is.
+        let is_named = self.facts.subject.key_id().is_some();
+        let of_ciphertext = matches!(self.facts.subject, Subject::Ciphertext { .. });
+        let first = self.keys.first.as_ref().is_some_and(|held| held.arn == resource);
+        let resource = (is_named || !of_ciphertext || !first).then_some(resource);
+        let refusal = ApiError::AccessDenied { principal, action, resource, denial };
         Decided { permit: Err(refusal), decision, reason: Some(reason) }
     }
 }
@@ -121,40 +131,16 @@ pub(crate) struct Decided {
     pub(crate) reason: Option<String>,
 }
 
-/// One policy, and what it is asked.
-struct Question<'a> {
-    policy: &'a KeyPolicy,
-    action: &'static str,
-    resource: String,
-    key: Option<&'a HeldKey>,
-    /// The key as the caller named it.
-    key_id: Option<&'a str>,
-    encryption_context: Option<&'a EncryptionContext>,
-}
-
-impl<'a> Question<'a> {
-    /// The key's grants that would allow it.
-    fn grants(&self, case: &Case<'_>) -> Vec<&'a Grant> {
-        let principal = case.caller.arn();
-        // A grant is about a key, and not about what of the account's is asked for beside it.
-        let key = self.key.filter(|held| held.arn == self.resource);
-        let all = key.into_iter().flat_map(|held| &held.key.grants);
-        all.filter(|grant| match case.facts.grant {
-            Some(retired) => grant.id == retired && grant.may_be_retired_by(principal),
-            None => grant.covers(principal, self.action, self.encryption_context),
-        })
-        .collect()
-    }
-}
-
 /// Asks every policy that has a say; the first no ends it.
 pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
     if matches!(case.guardrail, Standing::Unreadable) && !may_mend(service, &case) {
-        return case.refused(Refused::unasked(&case, "the guardrail cannot be read"));
+        let refused = Refused::unasked(&case, Denial::ByGuardrail, "the guardrail cannot be read");
+        return case.refused(refused);
     }
     let guardrail = case.guardrail.policy();
     // Where nothing is asked, nothing allows it.
-    let mut decided = Err(Refused::unasked(&case, "no policy was asked"));
+    let unasked = Refused::unasked(&case, Denial::NoIdentityPolicy, "no policy was asked");
+    let mut decided = Err(unasked);
     let mut needed = Vec::new();
     let mut earlier = Vec::new();
     for question in questions(service, &case) {
@@ -169,9 +155,10 @@ pub(crate) fn decide(service: &Service, case: Case<'_>) -> Decided {
                     earlier.extend(as_annotations(&resource, leave.audited()));
                 }
             }
-            Err(No { decision, reason }) => {
+            Err(No { denial, decision, reason }) => {
+                let denial = if question.tags_new_key { Denial::Tagging } else { denial };
                 let Question { action, resource, .. } = question;
-                return case.refused(Refused { action, resource, decision, reason });
+                return case.refused(Refused { action, resource, denial, decision, reason });
             }
         }
     }
@@ -216,70 +203,21 @@ fn may_mend(service: &Service, case: &Case<'_>) -> bool {
     mends && case.caller.arn() == service.keys.place.root_arn()
 }
 
-fn questions<'a>(service: &'a Service, case: &'a Case<'_>) -> Vec<Question<'a>> {
-    // What a session makes would outlive it: it asks nothing of Sekisho's own, as in AWS the
-    // credentials of GetSessionToken ask nothing of IAM.
-    if case.caller.session().is_some() && case.operation.is_own() {
-        return Vec::new();
-    }
-    let (facts, action) = (case.facts, case.operation.iam_action());
-    let second = facts.second.as_ref();
-    let (on_first, on_second) =
-        second.and_then(|second| second.actions).unwrap_or((action, action));
-    let of_key = |held: &'a Arc<HeldKey>, action, key_id, encryption_context| Question {
-        policy: held.policy.as_ref(),
-        action,
-        resource: held.arn.clone(),
-        key: Some(held.as_ref()),
-        key_id,
-        encryption_context,
-    };
-    let key_id = facts.subject.key_id();
-    let of_account = account_resource(service, facts, case.caller).map(|resource| Question {
-        policy: &service.account_policy,
-        action: facts.account_action.unwrap_or(action),
-        resource,
-        key: case.keys.first.as_deref(),
-        key_id,
-        encryption_context: facts.encryption_context,
-    });
-    let first = case.keys.first.as_ref();
-    let first = first.map(|held| of_key(held, on_first, key_id, facts.encryption_context));
-    let second = case.keys.second.as_ref().zip(second).map(|(held, second)| {
-        of_key(held, on_second, second.subject.key_id(), second.encryption_context)
-    });
-    of_account.into_iter().chain(first).chain(second).collect()
-}
-
-/// What of the account's is asked for, as policies name it.
-pub(crate) fn account_resource(
-    service: &Service,
-    facts: &Facts<'_>,
-    caller: &Caller,
-) -> Option<String> {
-    let place = &service.keys.place;
-    facts.account_resource.map(|resource| match resource {
-        AccountResource::Any => "*".to_owned(),
-        AccountResource::Alias(name) => place.alias_arn(name),
-        AccountResource::Principal(name) => place.principal_arn(name),
-        AccountResource::Caller => caller.arn().to_owned(),
-    })
-}
-
 /// A no: on what, and what the audit log keeps of it.
 struct Refused {
     action: &'static str,
     resource: String,
+    denial: Denial,
     decision: AuditedDecision,
     reason: String,
 }
 
 impl Refused {
-    fn unasked(case: &Case<'_>, reason: &str) -> Self {
+    fn unasked(case: &Case<'_>, denial: Denial, reason: &str) -> Self {
         let decision =
             AuditedDecision { allowed: false, module: String::new(), annotations: Vec::new() };
         let action = case.operation.iam_action();
-        Self { action, resource: "*".into(), decision, reason: reason.into() }
+        Self { action, resource: "*".into(), denial, decision, reason: reason.into() }
     }
 }
 
@@ -310,7 +248,8 @@ impl Permit {
         ApiError::AccessDenied {
             principal: self.caller.arn().to_owned(),
             action: self.operation.iam_action(),
-            resource: self.keys.first.as_ref().map_or_else(|| "*".into(), |held| held.arn.clone()),
+            resource: Some(self.keys.first.as_ref().map_or("*", |held| &held.arn).to_owned()),
+            denial: Denial::NoResourcePolicy,
         }
     }
 
@@ -334,6 +273,11 @@ impl Permit {
     /// When it was given, milliseconds since 1970.
     pub(crate) fn time(&self) -> u64 {
         self.time
+    }
+
+    /// Whether secrets leave encrypted to an attested key.
+    pub(crate) fn has_recipient(&self) -> bool {
+        self.papers.as_ref().and_then(Papers::recipient).is_some()
     }
 
     /// The only way out for a secret: as plaintext in `member` to a caller without a document, and
@@ -397,6 +341,7 @@ impl Permit {
         }
         Ok(policy)
     }
+
     /// The same caller, who changes the policy again.
     fn to_change(
         &self,
@@ -426,7 +371,10 @@ async fn configure(service: &Service, document: &str) -> Result<KeyPolicy, ApiEr
             "The policy document is larger than {MAX_POLICY} bytes."
         )));
     }
-    let malformed = |refused: PolicyRefused| ApiError::MalformedPolicyDocument(refused.to_string());
+    let malformed = |refused: PolicyRefused| {
+        let words = if refused.is_of_principals() { INVALID_PRINCIPALS } else { "" };
+        ApiError::MalformedPolicyDocument(format!("{words}{refused}"))
+    };
     service.keys.modules.ready_for(document).await?;
     service.keys.modules.configure_aside(document).await.map_err(malformed)
 }

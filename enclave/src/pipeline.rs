@@ -5,7 +5,9 @@
 //! SignedRequest → Authenticated → Action → HeldKey → VerifiedRecipient → Permit → Outcome → Recorded → Response
 //! ```
 
-use crate::api::{ApiError, Facts, Operation, RequestDocument, Response, Subject, new_request_id};
+use crate::api::{
+    ApiError, Denial, Facts, Operation, RequestDocument, Response, Subject, new_request_id,
+};
 use crate::approvals::{Asked, Settled, Unsettled};
 use crate::audit::{AuditEntry, Outcome, Recorded};
 use crate::authorize::{self, Case, Keys, Permit};
@@ -134,10 +136,11 @@ async fn permit(
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         entry.encryption_context = context.iter().map(owned).collect();
     }
-    let first = find_subject(service, &facts.subject).await?;
+    let elsewhere = || elsewhere(authenticated, facts);
+    let first = find_subject(service, &facts.subject, elsewhere).await?;
     entry.key = first.as_ref().map(|held| held.arn.clone());
     let second = match &facts.second {
-        Some(second) => find_subject(service, &second.subject).await?,
+        Some(second) => find_subject(service, &second.subject, elsewhere).await?,
         None => None,
     };
     let (caller, time) = (authenticated.caller(), entry.time);
@@ -187,10 +190,22 @@ async fn permit(
     }
 }
 
-/// The key that a request is about.
+/// What is said of a ciphertext of another Region.
+fn elsewhere(authenticated: &Authenticated, facts: &Facts<'_>) -> ApiError {
+    let of_first = facts.second.as_ref().and_then(|second| second.actions);
+    ApiError::AccessDenied {
+        principal: authenticated.caller().arn().to_owned(),
+        action: of_first.map_or(authenticated.operation().iam_action(), |(first, _)| first),
+        resource: None,
+        denial: Denial::NotInRegion,
+    }
+}
+
+/// The key that a request is about; `elsewhere` says what is wrong with a ciphertext of another Region.
 async fn find_subject(
     service: &Service,
     subject: &Subject<'_>,
+    elsewhere: impl Fn() -> ApiError,
 ) -> Result<Option<Arc<HeldKey>>, ApiError> {
     let place = &service.keys.place;
     match *subject {
@@ -213,9 +228,17 @@ async fn find_subject(
                 }
                 return Ok(Some(wanted));
             }
-            // A ciphertext of a key that is not here is told apart from a broken one by nobody.
-            let held = service.keys.by_id(blob.key_id).await?;
-            held.map(Some).ok_or(ApiError::InvalidCiphertext)
+            if let Some(held) = service.keys.by_id(blob.key_id).await? {
+                return Ok(Some(held));
+            }
+            let others = service.regions.iter().filter_map(|region| service.in_region(region));
+            for there in others {
+                if there.keys.by_id(blob.key_id).await?.is_some() {
+                    return Err(elsewhere());
+                }
+            }
+            // A ciphertext of a key that is nowhere is told apart from a broken one by nobody.
+            Err(ApiError::InvalidCiphertext)
         }
     }
 }

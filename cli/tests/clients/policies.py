@@ -2,9 +2,24 @@
 
 import json
 
-from service import kms, policy, refused, statement, unchecked, user_arn
+from service import kms, policy, refused, root_arn, statement, unchecked, user_arn
 
 root, alice, bob = kms(), kms("alice"), kms("bob")
+
+
+DEFAULT = """{
+  "Version" : "2012-10-17",
+  "Id" : "key-default-1",
+  "Statement" : [ {
+    "Sid" : "Enable IAM User Permissions",
+    "Effect" : "Allow",
+    "Principal" : {
+      "AWS" : "%s"
+    },
+    "Action" : "kms:*",
+    "Resource" : "*"
+  } ]
+}"""
 
 
 def create(document=None):
@@ -28,6 +43,20 @@ for call, arguments in (
 ):
     said = refused("AccessDeniedException", call, **arguments)
     assert user_arn("alice") in said and "is not authorized to perform: kms:" in said, said
+    # The key's policy leaves it to the account's.
+    assert "because no identity-based policy allows the kms:" in said, said
+# To the space as AWS has it.
+assert root.get_key_policy(KeyId=key_id)["Policy"] == DEFAULT % root_arn()
+
+# A caller with but a ciphertext does not learn whose it is.
+said = refused("AccessDeniedException", alice.decrypt, CiphertextBlob=blob)
+assert "kms:Decrypt on the resource associated with this ciphertext because" in said and key_id not in said
+refused("AccessDeniedException", alice.decrypt, CiphertextBlob=blob, KeyId=key_id, says=f"key/{key_id} because")
+
+# What belongs to no key is left to identity policies; and the Region is known.
+for call, arguments in ((alice.list_keys, {}), (alice.create_key, {}), (alice.generate_random, {"NumberOfBytes": 1})):
+    said = refused("AccessDeniedException", call, **arguments)
+    assert "on resource: * because no identity-based policy allows the kms:" in said, said
 
 # One user may encrypt, another may decrypt.
 document = policy(
@@ -41,7 +70,10 @@ blob = alice.encrypt(KeyId=key_id, Plaintext=b"to bob")["CiphertextBlob"]
 assert bob.decrypt(CiphertextBlob=blob)["Plaintext"] == b"to bob"
 assert alice.describe_key(KeyId=key_id)["KeyMetadata"]["KeyId"] == key_id
 refused("AccessDeniedException", alice.decrypt, CiphertextBlob=blob)
-refused("AccessDeniedException", bob.encrypt, KeyId=key_id, Plaintext=b"x")
+refused(
+    "AccessDeniedException", bob.encrypt, KeyId=key_id, Plaintext=b"x",
+    says=f"key/{key_id} because no resource-based policy allows the kms:Encrypt action",
+)
 # The root administers here and nothing more.
 refused("AccessDeniedException", root.decrypt, CiphertextBlob=blob)
 
@@ -52,7 +84,10 @@ for statements in ((everyone, no_bob), (no_bob, everyone)):
     key_id = create(policy(*statements))
     blob = bob.encrypt(KeyId=key_id, Plaintext=b"mine")["CiphertextBlob"]
     assert alice.decrypt(CiphertextBlob=blob)["Plaintext"] == b"mine"
-    refused("AccessDeniedException", bob.decrypt, CiphertextBlob=blob)
+    refused(
+        "AccessDeniedException", bob.decrypt, CiphertextBlob=blob,
+        says="with an explicit deny in a resource-based policy",
+    )
 
 # Where a request comes from, as the host says it.
 for operator, network, may in (
@@ -126,6 +161,12 @@ for malformed in (
         KeyId=key_id, PolicyName="default", Policy=malformed,
     )
 assert root.get_key_policy(KeyId=key_id)["Policy"] == before
+for principal in ("nobody", "arn:aws:iam::111122223333:group/all", "arn:aws::111122223333:root"):
+    refused(
+        "MalformedPolicyDocumentException", root.put_key_policy, KeyId=key_id,
+        Policy=json.dumps(policy(statement("Allow", principal, "Encrypt"))),
+        says="Policy contains a statement with one or more invalid principals. Statement[1].Principal",
+    )
 
 # A policy that would lock its author out is refused unless it is asked for.
 locked = json.dumps({"Version": "2012-10-17", "Statement": [statement("Allow", user_arn("alice"), "Decrypt")]})

@@ -94,7 +94,12 @@ elsewhere = arn(OTHER, ordinary["home"])
 refused("NotFoundException", other.describe_key, says=f"Key '{elsewhere}' does not exist", KeyId=ordinary["home"])
 refused("NotFoundException", other.describe_key, says="Invalid arn us-east-1", KeyId=arn(HOME, ordinary["home"]))
 blob = home.encrypt(KeyId=ordinary["home"], Plaintext=b"at home")["CiphertextBlob"]
-refused("InvalidCiphertextException", other.decrypt, CiphertextBlob=blob)
+refused(
+    "AccessDeniedException", other.decrypt, CiphertextBlob=blob,
+    says="is not authorized to perform: kms:Decrypt on the resource associated with this ciphertext "
+    "because the resource does not exist in this Region, no resource-based policies allow access, or "
+    "a resource-based policy explicitly denies access",
+)
 refused(
     "NotFoundException", other.create_alias, says="does not exist",
     AliasName="alias/across", TargetKeyId=ordinary["home"],

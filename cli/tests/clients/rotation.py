@@ -97,7 +97,7 @@ alice = kms("alice")
 only_from = policy(statement("Allow", root_arn(), "*"), statement("Allow", user_arn("alice"), "ReEncryptFrom"))
 only_to = policy(statement("Allow", root_arn(), "*"), statement("Allow", user_arn("alice"), "ReEncryptTo"))
 said = refused("AccessDeniedException", alice.re_encrypt, **arguments)
-assert "kms:ReEncryptFrom" in said and arn in said, said
+assert "kms:ReEncryptFrom on the resource associated with this ciphertext" in said and arn not in said, said
 client.put_key_policy(KeyId=key_id, Policy=json.dumps(only_from))
 said = refused("AccessDeniedException", alice.re_encrypt, **arguments)
 assert "kms:ReEncryptTo" in said and other in said, said

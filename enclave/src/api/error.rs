@@ -1,5 +1,6 @@
 //! Every error that a caller can get: AWS's code, HTTP status and words, in one place.
 
+use super::Denial;
 use crate::keys::arn::NoSuchName;
 use crate::keys::store::StoreFault;
 use crate::log::{Event, log};
@@ -27,7 +28,9 @@ pub(crate) enum ApiError {
     AccessDenied {
         principal: String,
         action: &'static str,
-        resource: String,
+        /// None of a key that the request names by a ciphertext alone.
+        resource: Option<String>,
+        denial: Denial,
     },
     AlreadyExists {
         arn: String,
@@ -161,10 +164,17 @@ impl ApiError {
                 [one] => format!("1 validation error detected: {one}"),
                 many => format!("{} validation errors detected: {}", many.len(), many.join("; ")),
             },
-            Self::AccessDenied { principal, action, resource } => format!(
-                "User: {principal} is not authorized to perform: {action} on resource: {resource} \
-                 because no resource-based policy allows the {action} action"
-            ),
+            Self::AccessDenied { principal, action, resource, denial } => {
+                let resource = match resource {
+                    Some(resource) => format!("resource: {resource}"),
+                    None => "the resource associated with this ciphertext".into(),
+                };
+                let clause = denial.clause(action);
+                denial.whole().map_or_else(
+                    || format!("User: {principal} is not authorized to perform: {action} on {resource} {clause}"),
+                    str::to_owned,
+                )
+            }
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
             Self::ReplicaExists { arn } => format!("Key '{arn}' already exists"),
             Self::Disabled(arn) => format!("{arn} is disabled."),

@@ -14,6 +14,9 @@ pub(crate) struct Facts<'a> {
     pub(crate) account_resource: Option<AccountResource<'a>>,
     /// What policies call the operation on that, where it has a name of its own.
     pub(crate) account_action: Option<&'static str>,
+    /// The Region of a key that is made with tags, if there are any: the account is asked for
+    /// `kms:TagResource` beside. The caller's own where it is empty.
+    pub(crate) tagged_in: Option<&'a str>,
     pub(crate) encryption_context: Option<&'a EncryptionContext>,
     pub(crate) recipient: Option<&'a Recipient>,
     pub(crate) options: Option<&'a Options>,
@@ -130,6 +133,12 @@ impl<'a> Facts<'a> {
     /// One parameter for each value.
     pub(crate) fn each(self, name: &'static str, values: &[impl ToString]) -> Self {
         values.iter().fold(self, |facts, value| facts.parameter(name, value.to_string()))
+    }
+
+    /// Tags of a key that is made in a Region, the caller's own where it is empty.
+    pub(crate) fn tags_of_new_key(self, tags: &[(String, String)], region: &'a str) -> Self {
+        let tagged_in = (!tags.is_empty()).then_some(region);
+        Self { tagged_in, ..self.tags(tags) }
     }
 
     /// Tags that come with a request: `Tags/<name>` with the tag's value.

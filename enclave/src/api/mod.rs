@@ -1,6 +1,7 @@
 //! The AWS KMS API as this worker speaks it: operations, how their inputs are read, answers and
 //! errors. The operations' own inputs are in `operations/`.
 
+mod denial;
 mod error;
 mod facts;
 mod fields;
@@ -8,6 +9,7 @@ mod operation;
 mod recipient;
 mod request_document;
 
+pub(crate) use denial::Denial;
 pub(crate) use error::ApiError;
 pub(crate) use facts::{AccountResource, Facts, Options, Second, Subject};
 pub(crate) use fields::{Fields, Form, GRANT_TOKEN, Pattern, Text};

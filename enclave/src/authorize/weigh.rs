@@ -1,6 +1,7 @@
 //! The order in which policies are asked about one thing, and what comes of their answers
 //! (docs/policies.md has it as a table).
 
+use crate::api::Denial;
 use crate::audit::AuditedDecision;
 use crate::keys::grants::Grant;
 use crate::keys::policy::KeyPolicy;
@@ -39,8 +40,9 @@ enum Source {
     },
 }
 
-/// A no, for the audit log alone.
+/// A no. The caller is told which kind of policy it comes from, the audit log alone all of it.
 pub(super) struct No {
+    pub(super) denial: Denial,
     pub(super) decision: AuditedDecision,
     pub(super) reason: String,
 }
@@ -52,10 +54,11 @@ pub(super) fn weigh(
     request: &Request,
 ) -> Result<Leave, No> {
     let mut needed = Vec::new();
-    let mut ask = |policy: &KeyPolicy, who: &str| {
+    let mut ask = |policy: &KeyPolicy, who: &str, denial: Denial| {
         let evaluation = policy.policy.evaluate(request);
-        if let Some(reason) = denial(&evaluation) {
+        if let Some(reason) = why_denied(&evaluation) {
             return Err(No {
+                denial,
                 decision: audited(&evaluation, false),
                 reason: [who, &reason].concat(),
             });
@@ -63,11 +66,15 @@ pub(super) fn weigh(
         needed.extend(evaluation.approvals().cloned());
         Ok(evaluation)
     };
-    let guardrail = policies.guardrail.map(|policy| ask(policy, "guardrail: ")).transpose()?;
-    let own = ask(policies.policy, "")?;
+    let guardrail = policies
+        .guardrail
+        .map(|policy| ask(policy, "guardrail: ", Denial::ByGuardrail))
+        .transpose()?;
+    let own = ask(policies.policy, "", Denial::ByResourcePolicy)?;
     let mut by_principal = None;
     for PrincipalPolicy { name, policy } in policies.principal {
-        let evaluation = ask(policy, &format!("policy {name} of the principal: "))?;
+        let who = format!("policy {name} of the principal: ");
+        let evaluation = ask(policy, &who, Denial::ByIdentityPolicy)?;
         if by_principal.is_none()
             && let Ok(allowed) = evaluation.into_permit()
         {
@@ -81,6 +88,10 @@ pub(super) fn weigh(
             Source::Grants { grants: grants.iter().copied().cloned().collect(), silent }
         }
         Err(silent) => by_principal.filter(|_| delegated).ok_or_else(|| No {
+            denial: match delegated {
+                true => Denial::NoIdentityPolicy,
+                false => Denial::NoResourcePolicy,
+            },
             decision: audited(&silent, false),
             reason: "no policy allows it".into(),
         })?,
@@ -89,7 +100,7 @@ pub(super) fn weigh(
 }
 
 /// Why it denies, if it does: it says so, or it failed.
-fn denial(evaluation: &Evaluation) -> Option<String> {
+fn why_denied(evaluation: &Evaluation) -> Option<String> {
     match (evaluation.failure(), evaluation.decision()) {
         (Some(failure), _) => Some(failure.to_string()),
         (None, Decision::Deny(reason)) => Some(reason.clone()),

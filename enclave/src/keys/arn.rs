@@ -20,6 +20,11 @@ impl Place {
         self.arn(&format!("key/{id}"))
     }
 
+    /// What stands for any key: the resource of who would tag one that is not made yet.
+    pub(crate) fn any_key_arn(&self) -> String {
+        self.arn("key/*")
+    }
+
     /// `name` with its prefix `alias/`.
     pub(crate) fn alias_arn(&self, name: &str) -> String {
         self.arn(name)

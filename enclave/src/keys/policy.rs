@@ -202,6 +202,16 @@ pub(crate) enum PolicyRefused {
     Broken,
 }
 
+impl PolicyRefused {
+    /// Whether it is about whom a statement of an AWS policy document names.
+    pub(crate) fn is_of_principals(&self) -> bool {
+        let Self::Configuration(ConfigureError::Refused(refused)) = self else { return false };
+        let mut parts = refused.place.split('.');
+        parts.any(|part| matches!(part, "Principal" | "NotPrincipal"))
+            && refused.place.starts_with("Statement")
+    }
+}
+
 /// Who may do what belongs to no key: the account's root may do all of it, and leaves the rest to
 /// identity policies, as each statement for an account does. Everyone may make a
 /// session of their own, which can do no more than they can, and ask for what waits for their approval.
@@ -229,18 +239,20 @@ pub(crate) fn account_document(root_arn: &str) -> String {
     .to_string()
 }
 
-/// What AWS gives a key that was made without a policy: all to the account.
+/// What AWS gives a key that was made without a policy, to the space: all to the account.
 pub(crate) fn default_document(root_arn: &str) -> String {
-    serde_json::json!({
-        "Version": "2012-10-17",
-        "Id": "key-default-1",
-        "Statement": [{
-            "Sid": "Enable IAM User Permissions",
-            "Effect": "Allow",
-            "Principal": { "AWS": root_arn },
-            "Action": "kms:*",
-            "Resource": "*"
-        }]
-    })
-    .to_string()
+    let text = r#"{
+  "Version" : "2012-10-17",
+  "Id" : "key-default-1",
+  "Statement" : [ {
+    "Sid" : "Enable IAM User Permissions",
+    "Effect" : "Allow",
+    "Principal" : {
+      "AWS" : "ROOT"
+    },
+    "Action" : "kms:*",
+    "Resource" : "*"
+  } ]
+}"#;
+    text.replacen("ROOT", root_arn, 1)
 }

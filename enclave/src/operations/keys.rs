@@ -215,7 +215,7 @@ impl Input for CreateKey {
             .parameter("KeyUsage", self.usage.unwrap_or("ENCRYPT_DECRYPT"))
             .parameter("MultiRegion", self.multi_region)
             .parameter("Origin", self.origin)
-            .tags(&self.tags)
+            .tags_of_new_key(&self.tags, "")
     }
 }
 

@@ -76,7 +76,7 @@ impl Input for ReplicateKey {
             .of_account("kms:CreateKey")
             .parameter("BypassPolicyLockoutSafetyCheck", self.bypass_lockout_check)
             .parameter("ReplicaRegion", &self.region)
-            .tags(&self.tags)
+            .tags_of_new_key(&self.tags, &self.region)
     }
 
     fn suits(&self, permit: &Permit) -> Result<(), ApiError> {

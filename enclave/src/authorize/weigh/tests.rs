@@ -21,16 +21,17 @@ enum Word {
 }
 use Word::{Allow, Delegates, Deny, Fails, NoOpinion};
 
-/// What comes of it, and what the audit log says of a no.
+/// What comes of it, and what caller and audit log are told of a no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comes {
     ByPolicy,
     ByGrant,
     ByPrincipal,
-    /// The reason begins so.
-    No(&'static str),
+    /// The reason in the audit log begins so.
+    No(Denial, &'static str),
 }
 use Comes::{ByGrant, ByPolicy, ByPrincipal, No as Denied};
+use Denial::{ByGuardrail, ByIdentityPolicy, ByResourcePolicy, NoIdentityPolicy, NoResourcePolicy};
 
 /// The rules, in their order: the first that fits a combination decides. `None` fits every word, the
 /// absence of a policy too; a grant is there or not.
@@ -41,19 +42,28 @@ type Rule = (
     Option<bool>,
     Comes,
 );
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     // guardrail, key policy, identity policy, grant
-    (Some(&[Deny]), None, None, None, Denied("guardrail: explicit deny")),
-    (Some(&[Fails]), None, None, None, Denied("guardrail: the policy used up its fuel")),
-    (None, Some(&[Deny]), None, None, Denied("explicit deny")),
-    (None, Some(&[Fails]), None, None, Denied("the policy used up its fuel")),
-    (None, None, Some(&[Deny]), None, Denied("policy own of the principal: explicit deny")),
-    (None, None, Some(&[Fails]), None, Denied("policy own of the principal: the policy used up")),
+    (Some(&[Deny]), None, None, None, Denied(ByGuardrail, "guardrail: explicit deny")),
+    (
+        Some(&[Fails]),
+        None,
+        None,
+        None,
+        Denied(ByGuardrail, "guardrail: the policy used up its fuel"),
+    ),
+    (None, Some(&[Deny]), None, None, Denied(ByResourcePolicy, "explicit deny")),
+    (None, Some(&[Fails]), None, None, Denied(ByResourcePolicy, "the policy used up its fuel")),
+    (None, None, Some(&[Deny]), None, Denied(ByIdentityPolicy, OWN_DENIES)),
+    (None, None, Some(&[Fails]), None, Denied(ByIdentityPolicy, OWN_FAILS)),
     (None, Some(&[Allow]), None, None, ByPolicy),
     (None, None, None, Some(true), ByGrant),
     (None, Some(&[Delegates]), Some(&[Allow]), None, ByPrincipal),
-    (None, None, None, None, Denied("no policy allows it")),
+    (None, Some(&[Delegates]), None, None, Denied(NoIdentityPolicy, "no policy allows it")),
+    (None, None, None, None, Denied(NoResourcePolicy, "no policy allows it")),
 ];
+const OWN_DENIES: &str = "policy own of the principal: explicit deny";
+const OWN_FAILS: &str = "policy own of the principal: the policy used up";
 
 fn expected(
     guardrail: Option<Word>,
@@ -126,7 +136,7 @@ fn grant() -> Grant {
     Grant { id: "1".into(), created: 0, terms }
 }
 
-fn comes(weighed: Result<Leave, No>) -> Result<Comes, String> {
+fn comes(weighed: Result<Leave, No>) -> Result<Comes, (Denial, String)> {
     match weighed {
         Ok(leave) => {
             assert!(leave.audited().allowed);
@@ -136,9 +146,9 @@ fn comes(weighed: Result<Leave, No>) -> Result<Comes, String> {
                 Source::Principal { .. } => ByPrincipal,
             })
         }
-        Err(No { decision, reason }) => {
+        Err(No { denial, decision, reason }) => {
             assert!(!decision.allowed);
-            Err(reason)
+            Err((denial, reason))
         }
     }
 }
@@ -178,7 +188,10 @@ fn every_combination_comes_to_what_the_table_says() {
                     let row = format!("{guardrail:?} {word:?} {principal:?} {granted}: {found:?}");
                     match (found, wanted) {
                         (Ok(found), wanted) => assert_eq!(found, wanted, "{row}"),
-                        (Err(reason), Denied(start)) => assert!(reason.starts_with(start), "{row}"),
+                        (Err((told, reason)), Denied(denial, start)) => {
+                            assert_eq!(told, denial, "{row}");
+                            assert!(reason.starts_with(start), "{row}");
+                        }
                         (Err(_), _) => panic!("{row}, not {wanted:?}"),
                     }
                     tried += 1;
@@ -205,13 +218,29 @@ fn several_policies_of_one_principal() {
     for (key, words, wanted) in [
         (Delegates, &[NoOpinion, Allow][..], Ok(ByPrincipal)),
         (Delegates, &[Allow, NoOpinion], Ok(ByPrincipal)),
-        (Delegates, &[Allow, Deny], Err("policy 1 of the principal: explicit deny")),
-        (Delegates, &[Deny, Allow], Err("policy 0 of the principal: explicit deny")),
-        (Delegates, &[Allow, Fails], Err("policy 1 of the principal: the policy used up")),
-        (Delegates, &[NoOpinion, NoOpinion], Err("no policy allows it")),
-        (Delegates, &[], Err("no policy allows it")),
-        (NoOpinion, &[Allow, Allow], Err("no policy allows it")),
-        (Allow, &[NoOpinion, Deny], Err("policy 1 of the principal: explicit deny")),
+        (
+            Delegates,
+            &[Allow, Deny],
+            Err((ByIdentityPolicy, "policy 1 of the principal: explicit deny")),
+        ),
+        (
+            Delegates,
+            &[Deny, Allow],
+            Err((ByIdentityPolicy, "policy 0 of the principal: explicit deny")),
+        ),
+        (
+            Delegates,
+            &[Allow, Fails],
+            Err((ByIdentityPolicy, "policy 1 of the principal: the policy used up")),
+        ),
+        (Delegates, &[NoOpinion, NoOpinion], Err((NoIdentityPolicy, "no policy allows it"))),
+        (Delegates, &[], Err((NoIdentityPolicy, "no policy allows it"))),
+        (NoOpinion, &[Allow, Allow], Err((NoResourcePolicy, "no policy allows it"))),
+        (
+            Allow,
+            &[NoOpinion, Deny],
+            Err((ByIdentityPolicy, "policy 1 of the principal: explicit deny")),
+        ),
         (Allow, &[NoOpinion], Ok(ByPolicy)),
         (Allow, &[], Ok(ByPolicy)),
     ] {
@@ -221,11 +250,10 @@ fn several_policies_of_one_principal() {
         let found = comes(weigh(&asked, &[], &request()));
         match wanted {
             Ok(wanted) => assert_eq!(found, Ok(wanted), "{key:?} {words:?}"),
-            Err(start) => {
-                assert!(
-                    found.clone().unwrap_err().starts_with(start),
-                    "{key:?} {words:?} {found:?}"
-                );
+            Err((denial, start)) => {
+                let (told, reason) = found.unwrap_err();
+                assert_eq!(told, denial, "{key:?} {words:?}");
+                assert!(reason.starts_with(start), "{key:?} {words:?} {reason}");
             }
         }
     }
