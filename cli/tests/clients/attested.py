@@ -39,12 +39,12 @@ with tempfile.TemporaryDirectory() as folder:
     # The right code gets it, sealed to its key, and nobody else can read the answer.
     answer = alice.decrypt(Recipient=caller.recipient(*CODE), **decrypt)
     assert caller.open(never_plaintext(answer)) == b"only for measured code"
-    assert answer["KeyId"].endswith(key_id)
+    assert answer["KeyId"].endswith(key_id) and "KeyMaterialId" not in answer
     answer = alice.generate_data_key(
         KeyId=key_id, KeySpec="AES_256", Recipient=caller.recipient(*CODE), **context
     )
     data_key = caller.open(never_plaintext(answer))
-    assert len(data_key) == 32
+    assert len(data_key) == 32 and "KeyMaterialId" not in answer
     again = alice.decrypt(
         CiphertextBlob=answer["CiphertextBlob"], Recipient=caller.recipient(*CODE), **context
     )

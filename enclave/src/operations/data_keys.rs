@@ -1,6 +1,6 @@
 //! GenerateDataKey, GenerateDataKeyWithoutPlaintext.
 
-use super::encryption::{seal_symmetric, suits_symmetric};
+use super::encryption::{name_material, seal_symmetric, suits_symmetric};
 use super::{Input, KEY_ID};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
@@ -64,11 +64,10 @@ impl DataKey {
         fill_random(&mut data_key)?;
         let held = permit.key()?;
         let (blob, material) = seal_symmetric(held, &self.context, &data_key)?;
-        let answer = json!({
-            "CiphertextBlob": BASE64.encode(blob),
-            "KeyId": held.arn,
-            "KeyMaterialId": material.to_string(),
-        });
+        let mut answer = json!({ "CiphertextBlob": BASE64.encode(blob), "KeyId": held.arn });
+        // Service model: omitted if the request includes a Recipient.
+        let material = Some(material).filter(|_| !permit.has_recipient());
+        name_material(&mut answer, "KeyMaterialId", material);
         Ok((data_key, answer))
     }
 }

@@ -172,7 +172,9 @@ impl Input for Decrypt {
         let held = permit.key()?;
         let opened = open(service, held, self.algorithm, self.blob, self.context).await?;
         let mut answer = json!({ "KeyId": held.arn, ALGORITHM: self.algorithm });
-        name_material(&mut answer, "KeyMaterialId", opened.material);
+        // Service model: omitted if the request includes a Recipient.
+        let material = opened.material.filter(|_| !permit.has_recipient());
+        name_material(&mut answer, "KeyMaterialId", material);
         permit.release("Plaintext", &opened.plaintext, &mut answer)?;
         Ok(answer)
     }
@@ -258,7 +260,7 @@ impl Input for ReEncrypt {
 }
 
 /// Symmetric keys alone have material with a name.
-fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
+pub(super) fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
     if let (Some(material), Some(members)) = (material, answer.as_object_mut()) {
         members.insert(member.into(), material.to_string().into());
     }
