@@ -38,6 +38,8 @@ refused("AccessDeniedException", alice.decrypt, CiphertextBlob=blob)
 refused("AccessDeniedException", alice.disable_key, KeyId=key_id)
 refused("DryRunOperationException", alice.decrypt, CiphertextBlob=blob, EncryptionContext=paper, DryRun=True)
 refused("ValidationException", raw.describe_key, KeyId=key_id, GrantTokens=["t"] * 11)
+refused("InvalidGrantTokenException", client.encrypt, KeyId=key_id, Plaintext=b"x", GrantTokens=["t"])
+refused("InvalidMarkerException", client.list_grants, KeyId=key_id, Marker="nowhere")
 
 # How a grant is described, and found.
 [grant] = client.list_grants(KeyId=key_id)["Grants"]
@@ -50,6 +52,7 @@ same = client.create_grant(
     Constraints={"EncryptionContextSubset": paper}, RetiringPrincipal=user_arn("bob"),
 )
 assert same["GrantId"] == first, "the same under the same name is a retry"
+assert same["GrantToken"] != made["GrantToken"], "each token is another"
 more = {
     client.create_grant(KeyId=key_id, GranteePrincipal=user_arn("bob"), Operations=["Encrypt"],
                         RetiringPrincipal=user_arn("bob"))["GrantId"]
@@ -103,7 +106,7 @@ closed(bob)
 refused("AccessDeniedException", alice.retire_grant, GrantToken=made["GrantToken"])
 refused("DryRunOperationException", bob.retire_grant, GrantToken=made["GrantToken"], DryRun=True)
 assert opens(alice)
-bob.retire_grant(GrantToken=made["GrantToken"])
+bob.retire_grant(GrantToken=same["GrantToken"])
 closed(alice)
 refused("AccessDeniedException", bob.retire_grant, KeyId=arn, GrantId=first)
 assert ids(client.list_retirable_grants(RetiringPrincipal=user_arn("bob"))) == more | {elsewhere}

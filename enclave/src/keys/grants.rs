@@ -8,8 +8,11 @@ use super::Key;
 use super::context::EncryptionContext;
 use super::id::KeyId;
 use super::spec::{KeyType, KeyUsage};
+use crate::secret::{RandomUnavailable, fill_random};
 use crate::storage::journal::Write;
 use crate::storage::record::RecordId;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -141,6 +144,44 @@ pub(super) fn retirable_writes(key: KeyId, before: &[Grant], after: &[Grant]) ->
     ended.chain(begun).collect()
 }
 
+/// `GrantToken`: names a grant. It proves nothing, as nothing waits for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct GrantToken {
+    pub(crate) key: KeyId,
+    /// The grant's id.
+    pub(crate) grant: String,
+}
+
+impl GrantToken {
+    /// Bytes that make each text another one, as in AWS where CreateGrant is repeated.
+    const SALT: usize = 16;
+
+    pub(crate) fn to_text(&self) -> Result<String, RandomUnavailable> {
+        let mut salt = [0; Self::SALT];
+        fill_random(&mut salt)?;
+        Ok(self.with_salt(&salt))
+    }
+
+    /// One text, always the same, where a listing goes on.
+    pub(crate) fn to_marker(&self) -> String {
+        self.with_salt(&[])
+    }
+
+    fn with_salt(&self, salt: &[u8]) -> String {
+        let grant = hex::decode(&self.grant).unwrap_or_default();
+        BASE64URL.encode([self.key.as_bytes().as_slice(), &grant, salt].concat())
+    }
+
+    /// Reads either text.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let bytes = BASE64URL.decode(text).ok()?;
+        let (key, rest) = bytes.split_first_chunk::<16>()?;
+        let (grant, salt) = rest.split_first_chunk::<32>()?;
+        let fits = salt.is_empty() || salt.len() == Self::SALT;
+        fits.then(|| Self { key: KeyId::from_bytes(*key), grant: hex::encode(grant) })
+    }
+}
+
 impl Key {
     /// Whether a grant for this key can name an operation (AWS KMS Developer Guide, "Grant
     /// operations").
@@ -223,6 +264,19 @@ mod tests {
         let exact = grant(&["Decrypt"], Some(Constraint::Equals(pairs("a"))));
         assert!(exact.may_give(&exact.terms));
         assert!(!exact.may_give(&grant(&["Decrypt"], Some(Constraint::Subset(pairs("a")))).terms));
+    }
+
+    #[test]
+    fn each_token_is_another_and_all_name_the_grant() {
+        let token = || GrantToken { key: KeyId::from_u128(7), grant: "0a".repeat(32) };
+        let [one, next] = [token().to_text().unwrap(), token().to_text().unwrap()];
+        assert_ne!(one, next);
+        for text in [&one, &next, &token().to_marker()] {
+            assert_eq!(GrantToken::read(text), Some(token()));
+        }
+        for text in ["", "t", &one[..one.len() - 4], &[&one, "AAAA"].concat(), "no*base64"] {
+            assert_eq!(GrantToken::read(text), None, "{text}");
+        }
     }
 
     #[test]

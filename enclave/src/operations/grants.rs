@@ -9,13 +9,10 @@ use crate::api::{ApiError, Facts, Fields, Form, GRANT_TOKEN, Options, Pattern, S
 use crate::authorize::Permit;
 use crate::keys::Key;
 use crate::keys::arn::Place;
-use crate::keys::grants::{Constraint, Grant, GrantTerms, MAX_GRANTS};
-use crate::keys::id::KeyId;
+use crate::keys::grants::{Constraint, Grant, GrantTerms, GrantToken, MAX_GRANTS};
 use crate::keys::spec::KeyType;
 use crate::secret::fill_random;
 use crate::service::Service;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
 
 /// `GrantOperation` of AWS's service model.
@@ -205,8 +202,8 @@ impl Input for CreateGrant {
             Ok(())
         })
         .await?;
-        let token = token(permit.key()?.key.id, &id)?;
-        Ok(json!({ "GrantId": id, "GrantToken": token }))
+        let token = GrantToken { key: permit.key()?.key.id, grant: id };
+        Ok(json!({ "GrantToken": token.to_text()?, "GrantId": token.grant }))
     }
 }
 
@@ -261,8 +258,9 @@ impl Input for RetireGrant {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let token = fields.text("GrantToken", GRANT_TOKEN)?;
         let (key_id, id) = (fields.text("KeyId", KEY_ID)?, fields.text("GrantId", GRANT_ID)?);
-        let token = token.map(|token| read_token(&token).ok_or(ApiError::InvalidGrantToken));
-        let named = fields.understood(token.transpose()).map(|(key, id)| (key.to_string(), id));
+        let token = token.map(|token| GrantToken::read(&token).ok_or(ApiError::InvalidGrantToken));
+        let named = fields.understood(token.transpose());
+        let named = named.map(|token| (token.key.to_string(), token.grant));
         let grant = named.or_else(|| key_id.zip(id));
         Ok(Self { grant, options: fields.options()? })
     }
@@ -307,16 +305,4 @@ async fn end(service: &Service, permit: &Permit, id: &str) -> Result<Value, ApiE
 
 fn no_such_grant(id: &str) -> ApiError {
     ApiError::NotFound(format!("Grant ID {id} not found"))
-}
-
-/// `GrantToken`: names the grant. It proves nothing, as nothing waits for it.
-fn token(key: KeyId, id: &str) -> Result<String, ApiError> {
-    let id = hex::decode(id).map_err(|_| ApiError::Internal)?;
-    Ok(BASE64URL.encode([key.as_bytes().as_slice(), &id].concat()))
-}
-
-fn read_token(token: &str) -> Option<(KeyId, String)> {
-    let bytes = BASE64URL.decode(token).ok()?;
-    let (key, id) = bytes.split_first_chunk::<16>()?;
-    (id.len() == 32).then(|| (KeyId::from_bytes(*key), hex::encode(id)))
 }

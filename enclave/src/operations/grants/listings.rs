@@ -1,10 +1,10 @@
 //! ListGrants, ListRetirableGrants.
 
 use super::super::{Input, KEY_ID, MARKER, limit, page, seconds};
-use super::{GRANT_ID, PRINCIPAL, no_such_grant, read_token, service_principal, token};
+use super::{GRANT_ID, PRINCIPAL, no_such_grant, service_principal};
 use crate::api::{AccountResource, ApiError, Facts, Fields, Subject};
 use crate::authorize::Permit;
-use crate::keys::grants::{Constraint, Grant};
+use crate::keys::grants::{Constraint, Grant, GrantToken};
 use crate::keys::id::KeyId;
 use crate::keys::store::HeldKey;
 use crate::service::Service;
@@ -25,12 +25,16 @@ pub(crate) struct ListGrants {
 impl Input for ListGrants {
     fn read(fields: &mut Fields) -> Result<Self, ApiError> {
         let service = service_principal(fields, "GranteeServicePrincipal")?;
+        let after = fields.text("Marker", MARKER)?;
+        let is_id = |marker: &String| marker.len() == 64 && hex::decode(marker).is_ok();
+        let is_marker = after.as_ref().is_none_or(is_id);
+        fields.understood(if is_marker { Ok(()) } else { Err(ApiError::InvalidMarker) });
         Ok(Self {
             key_id: fields.required_text("KeyId", KEY_ID)?,
             grant_id: fields.text("GrantId", GRANT_ID)?,
             // No grant is a service's.
             grantee: fields.text("GranteePrincipal", PRINCIPAL)?.or(service),
-            after: fields.text("Marker", MARKER)?,
+            after,
             limit: limit(fields, PAGE.0, PAGE.1)?,
         })
     }
@@ -68,8 +72,9 @@ impl Input for ListRetirableGrants {
         let service = service_principal(fields, "RetiringServicePrincipal")?;
         let principal = fields.text("RetiringPrincipal", PRINCIPAL)?.or(service);
         let after = fields.text("Marker", MARKER)?;
-        let after = after.map(|marker| read_token(&marker).ok_or(ApiError::InvalidMarker));
+        let after = after.map(|marker| GrantToken::read(&marker).ok_or(ApiError::InvalidMarker));
         let after = fields.understood(after.transpose());
+        let after = after.map(|token| (token.key, token.grant));
         let limit = limit(fields, PAGE.0, PAGE.1)?;
         Ok(Self { principal, after, limit })
     }
@@ -95,7 +100,7 @@ impl Input for ListRetirableGrants {
         }
         let account = service.keys.place.root_arn();
         let marker = |(held, grant): &(Arc<HeldKey>, Grant)| {
-            token(held.key.id, &grant.id).unwrap_or_default()
+            GrantToken { key: held.key.id, grant: grant.id.clone() }.to_marker()
         };
         Ok(page(found, self.limit, "Grants", marker, |(held, grant)| {
             description(&held.arn, &account, grant)
