@@ -76,6 +76,9 @@ refused("LimitExceededException", client.tag_resource, KeyId=key_id, Tags=[{"Tag
 assert len(tags()) == 50
 for wrong in ([{"TagKey": "aws:x", "TagValue": ""}], [{"TagKey": "d", "TagValue": v} for v in "12"]):
     refused("TagException", client.tag_resource, KeyId=key_id, Tags=wrong)
+for wrong in ({"TagKey": "a & b", "TagValue": ""}, {"TagKey": "a", "TagValue": "b, c"}):
+    refused("TagException", client.tag_resource, says="Invalid tag", KeyId=key_id, Tags=[wrong])
+    refused("TagException", client.create_key, says="Invalid tag", Tags=[wrong])
 refused("TagException", client.untag_resource, KeyId=key_id, TagKeys=["aws:x"])
 for call, arguments in (
     (raw.tag_resource, {"KeyId": key_id}),

@@ -39,10 +39,18 @@ fn tags_of(
 pub(super) fn check(tags: &[(String, String)]) -> Result<(), ApiError> {
     check_number(tags.len())?;
     check_reserved(tags.iter().map(|(name, _)| name))?;
+    if !tags.iter().all(|(name, value)| name.chars().chain(value.chars()).all(is_of_tags)) {
+        return Err(ApiError::Tag("Invalid tag".into()));
+    }
     if tags.iter().zip(tags.iter().skip(1)).any(|(one, next)| one.0 == next.0) {
         return Err(ApiError::Tag("Duplicate tag keys".into()));
     }
     Ok(())
+}
+
+/// AWS, "Tag naming and usage conventions": letters, numbers and spaces of any script, and these.
+fn is_of_tags(letter: char) -> bool {
+    letter.is_alphanumeric() || letter.is_whitespace() || "_.:/=+-@".contains(letter)
 }
 
 fn check_number(tags: usize) -> Result<(), ApiError> {
