@@ -17,7 +17,9 @@ use crate::unseal::Ceremony;
 use body::read_body;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -53,6 +55,12 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 const AMZ_JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// What AWS KMS says to those who would keep an answer.
+const NOT_KEPT: [(HeaderName, HeaderValue); 3] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate, private")),
+    (EXPIRES, HeaderValue::from_static("0")),
+    (PRAGMA, HeaderValue::from_static("no-cache")),
+];
 
 /// What answers.
 pub(crate) struct Worker {
@@ -217,6 +225,7 @@ async fn route(
         (&Method::POST, "/") => {
             let answer = kms(worker, connection.source, request).await;
             let mut response = respond(answer.status, AMZ_JSON, &answer.body);
+            response.headers_mut().extend(NOT_KEPT);
             if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
                 response.headers_mut().insert("x-amzn-requestid", id);
             }

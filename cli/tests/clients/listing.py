@@ -61,3 +61,8 @@ for name in ("letters", "alias/", "alias/a b"):
         assert error.response["Error"]["Code"] in ("ValidationException", "InvalidAliasNameException"), error
     else:
         raise AssertionError(f"{name!r} is no alias")
+
+# What is answered is nobody's to keep.
+headers = client.list_keys()["ResponseMetadata"]["HTTPHeaders"]
+assert headers["cache-control"] == "no-cache, no-store, must-revalidate, private", headers
+assert headers["expires"] == "0" and headers["pragma"] == "no-cache", headers
