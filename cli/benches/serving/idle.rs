@@ -61,8 +61,10 @@ pub(crate) async fn measure(folder: &Path, connections: usize) -> Result {
     during.print(&before, connections);
 
     let beside = load(&target, &decrypt, 1, PROBE).await?;
-    println!("Decrypt on one more: p50 {} µs, p99 {} µs", beside.p50, beside.p99);
-    println!("    before they were: p50 {} µs, p99 {} µs", alone.p50, alone.p99);
+    for (when, load) in [("Decrypt on one more", beside), ("    before they were", alone)] {
+        let [p50, p99] = load.quantiles([0.50, 0.99]);
+        println!("{when}: p50 {p50} µs, p99 {p99} µs");
+    }
     for (number, sender) in held.iter_mut().enumerate() {
         let asked = ask(sender, &decrypt).await;
         asked.map_err(|error| format!("connection {number} was not held: {error}"))?;

@@ -24,32 +24,41 @@ use tokio_rustls::TlsConnector;
 use crate::Result;
 
 /// Before the clock runs: connections opened, code and caches warm.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(200);
 
 pub(crate) type Sender = SendRequest<Full<Bytes>>;
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a closed loop measured.
+#[derive(Default)]
 pub(crate) struct Load {
     /// Requests, those before the clock ran among them.
     pub(crate) all: u64,
-    /// Requests a second.
-    pub(crate) rate: f64,
-    /// Microseconds.
-    pub(crate) p50: u128,
-    pub(crate) p99: u128,
+    latencies: Vec<Duration>,
+    duration: Duration,
 }
 
 impl Load {
-    fn of(mut latencies: Vec<Duration>, duration: Duration) -> Self {
+    /// Requests a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.duration.as_secs_f64()
+    }
+
+    /// The latency, in µs, that these parts of the requests did not exceed.
+    pub(crate) fn quantiles<const N: usize>(&self, parts: [f64; N]) -> [u128; N] {
+        let mut latencies = self.latencies.clone();
         latencies.sort_unstable();
-        let at = |part: f64| {
+        parts.map(|part| {
             let index = (latencies.len() as f64 * part) as usize;
             latencies.get(index).map_or(0, Duration::as_micros)
-        };
-        let all = latencies.len() as u64;
-        let rate = all as f64 / duration.as_secs_f64();
-        Self { all, rate, p50: at(0.50), p99: at(0.99) }
+        })
+    }
+
+    /// Goes on with another loop of the same requests.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.all += other.all;
+        self.latencies.extend(other.latencies);
+        self.duration += other.duration;
     }
 }
 
@@ -82,8 +91,8 @@ pub(crate) async fn load(
             }
         }
     });
-    let load = Load::of(join(loops).await?, duration);
-    Ok(Load { all: load.all + early.load(Relaxed), ..load })
+    let latencies = join(loops).await?;
+    Ok(Load { all: latencies.len() as u64 + early.load(Relaxed), latencies, duration })
 }
 
 /// Each of some requests once, shared out among the connections.
@@ -111,7 +120,7 @@ pub(crate) async fn load_each(
         }
     });
     let latencies = join(loops).await?;
-    Ok(Load::of(latencies, started.elapsed()))
+    Ok(Load { all: latencies.len() as u64, latencies, duration: started.elapsed() })
 }
 
 /// Bytes a second of one download.

@@ -6,10 +6,10 @@
 //! columns, or `cargo bench -p sekisho --bench serving -- operations
 //! [SECONDS]` for each group of operations beside its cryptography, or `-- idle [CONNECTIONS]` for what
 //! connections hold over which nothing passes. Each row is a closed loop over TLS 1.3
-//! and HTTP/1.1 keep-alive with requests that were signed before. Server, relay and client are
-//! processes of one thread each, as `sekisho dev` has them; the hello-world server stands behind
-//! a `sekisho-host` relay of its own. With `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server
-//! is measured too, without TLS, as it has it.
+//! and HTTP/1.1 keep-alive with requests that were signed before, in turns with hello world: their ratio
+//! is the median of the turns. Server, relay and client are processes of one thread each, as `sekisho dev`
+//! has them; the hello-world server stands behind a `sekisho-host` relay of its own. With
+//! `SEKISHO_BENCH_MOTO=<venv>/bin/moto_server` that server is measured too, without TLS, as it has it.
 
 mod hello;
 mod idle;
@@ -21,17 +21,19 @@ mod primitives;
 mod process;
 mod raw;
 mod table;
+mod turns;
 
 use std::error::Error;
 use std::time::Duration;
 
 use hello::Hello;
 use kms::Kms;
-use load::{Call, Load, Target};
+use load::Call;
 use moto::Moto;
-use process::Parties;
+use process::Spent;
 use raw::Raw;
-use table::{Row, Table};
+use table::Table;
+use turns::{Measured, Turns};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -43,7 +45,7 @@ const SECONDS: u64 = 5;
 const UNSEEN: usize = 120;
 /// Bytes of a download, and how often it is repeated each way.
 const DOWNLOAD: u64 = 1 << 30;
-const DOWNLOADS: usize = 3;
+const DOWNLOADS: usize = 5;
 
 fn main() -> Result {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -80,7 +82,6 @@ fn block_on(task: impl Future<Output = Result>) -> Result {
 }
 
 async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
-    let cell = Cell { columns, duration };
     let folder = tempfile::tempdir()?;
     let hello = Hello::start(folder.path())?;
     let kms = Kms::start(folder.path())?;
@@ -89,10 +90,10 @@ async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
     let measured = kms.seal_for_measurement(&target).await?;
     let raw = Raw::measure()?;
 
-    let mut table = Table::new(columns);
-    let said = Call::hello();
-    let parties = hello.parties();
-    table.push(cell.repeat_among(&parties, "hello world", &hello.relayed, &said).await?);
+    let (call, parties) = (Call::hello(), hello.parties());
+    let said = Measured { target: &hello.relayed, call: &call, parties: Some(&parties) };
+    let mut turns = Turns::new(said, columns, duration);
+    let mut table = Vec::new();
     let parties = kms.parties()?;
     for (name, call) in [
         ("Encrypt", kms.encrypt(&sealed)?),
@@ -100,102 +101,67 @@ async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
         ("GenerateDataKey", kms.generate_data_key(&sealed)?),
     ] {
         if name.starts_with(rows) {
-            table.push(cell.repeat_among(&parties, name, &target, &call).await?);
+            let row = Measured { target: &target, call: &call, parties: Some(&parties) };
+            table.push(turns.row(name, row).await?);
         }
     }
     if "attested Decrypt".starts_with(rows) {
         let call = kms.attested_decrypt(&measured)?;
-        let cached = cell.repeat(&target, &call).await?;
-        table.push(Row::new("attested Decrypt", cached).beside(raw.rate(1)));
-        let mut unseen = Vec::new();
-        for connections in columns {
-            let calls = (0..UNSEEN).map(|_| kms.attested_decrypt(&measured));
-            let calls = calls.collect::<Result<_>>()?;
-            unseen.push(load::load_each(&target, calls, *connections).await?);
-        }
-        table.push(Row::new("attested Decrypt, leaf not seen", unseen).beside(raw.rate(2)));
+        let row = Measured { target: &target, call: &call, parties: Some(&parties) };
+        let row = turns.row("attested Decrypt, leaf cached", row).await?;
+        table.push(row.beside(raw.rate(1)));
+        let calls = || (0..UNSEEN).map(|_| kms.attested_decrypt(&measured)).collect();
+        let row = turns.row_of_each("attested Decrypt, leaf not seen", &target, calls).await?;
+        table.push(row.beside(raw.rate(2)));
     }
     if "moto_server".starts_with(rows)
         && let Some(moto) = Moto::start()?
     {
         let sealed = kms.seal(&moto.target).await?;
-        let decrypt = kms.decrypt(&sealed)?;
-        let rows = cell.repeat(&moto.target, &decrypt).await?;
-        table.push(Row::new("moto_server Decrypt", rows));
+        let call = kms.decrypt(&sealed)?;
+        let row = Measured { target: &moto.target, call: &call, parties: None };
+        table.push(turns.row("moto_server Decrypt", row).await?);
     }
+    table.insert(0, turns.hello());
     println!(
         "\n{} s a cell; latencies in µs; a core alone: P-384 check {} µs, RSA-OAEP {} µs\n",
         duration.as_secs(),
         raw.verify.as_micros(),
         raw.oaep.as_micros(),
     );
-    print!("{table}");
+    print!("{}", Table::new(columns, table));
     if "download".starts_with(rows) {
         downloads(&hello).await?;
     }
     Ok(())
 }
 
-/// How a row is measured: so many connections for each column, each for so long.
-struct Cell<'a> {
-    columns: &'a [usize],
-    duration: Duration,
-}
-
-impl Cell<'_> {
-    async fn repeat(&self, target: &Target, call: &Call) -> Result<Vec<Load>> {
-        let mut row = Vec::new();
-        for connections in self.columns {
-            row.push(load::load(target, call, *connections, self.duration).await?);
-        }
-        Ok(row)
-    }
-
-    /// A whole row, with what a request takes each of the parties.
-    async fn repeat_among(
-        &self,
-        parties: &Parties,
-        name: &'static str,
-        target: &Target,
-        call: &Call,
-    ) -> Result<Row> {
-        let (mut row, mut spent) = (Vec::new(), Vec::new());
-        for connections in self.columns {
-            let before = parties.spent()?;
-            let load = load::load(target, call, *connections, self.duration).await?;
-            spent.push(parties.spent()?.each(before, load.all));
-            row.push(load);
-        }
-        Ok(Row::new(name, row).spending(spent))
-    }
-}
-
+/// Both ways in turns.
 async fn downloads(hello: &Hello) -> Result {
     let parties = hello.parties();
-    let (mut direct, mut relayed) = (Vec::new(), Vec::new());
-    let (mut spent_direct, mut spent_relayed) = ([0.0; 3], [0.0; 3]);
+    let ways = [("direct", &hello.direct), ("through the relay", &hello.relayed)];
+    let (mut rates, mut spent): ([Vec<f64>; 2], [Option<Spent>; 2]) = Default::default();
     for _ in 0..DOWNLOADS {
-        for (target, rates, spent) in [
-            (&hello.direct, &mut direct, &mut spent_direct),
-            (&hello.relayed, &mut relayed, &mut spent_relayed),
-        ] {
+        for (((_, target), rates), spent) in ways.iter().zip(&mut rates).zip(&mut spent) {
             let before = parties.spent()?;
             rates.push(load::download(target, DOWNLOAD).await?);
-            // Of a thousandth of all downloads, so that they are milliseconds of one.
-            let each = parties.spent()?.each(before, 1000 * DOWNLOADS as u64);
-            spent.iter_mut().zip(each).for_each(|(sum, one)| *sum += one);
+            let one = parties.spent()?.since(before);
+            *spent = Some(spent.map_or(one, |sum| sum.and(one)));
         }
     }
-    let (direct, relayed) = (median(direct)?, median(relayed)?);
+    let [direct, relayed] = &rates;
+    let ratios = direct.iter().zip(relayed).map(|(direct, relayed)| relayed / direct).collect();
+    let [direct, relayed] = rates.map(median);
     println!(
         "\n1 GiB over TLS: {:.0} MB/s direct, {:.0} MB/s through the relay, {:.2} of it",
-        direct / 1e6,
-        relayed / 1e6,
-        relayed / direct
+        direct? / 1e6,
+        relayed? / 1e6,
+        median(ratios)?
     );
-    for (how, [server, relay, client]) in
-        [("direct", spent_direct), ("through the relay", spent_relayed)]
-    {
+    for ((how, _), spent) in ways.into_iter().zip(spent) {
+        // Of a thousandth of all downloads, so that they are milliseconds of one.
+        let [server, relay, client] =
+            spent.map_or([0.0; 3], |sum| sum.each(1000 * DOWNLOADS as u64));
         println!(
             "    processor time {how}, ms: server {server:.0}, relay {relay:.0}, client {client:.0}"
         );

@@ -39,7 +39,8 @@ pub(crate) async fn measure(folder: &Path, duration: Duration) -> Result {
             let spent = worker.processor_time()? - before;
             let each = spent.as_secs_f64() * 1e6 / load.all as f64;
             let above = each - primitive;
-            print!(" {:.0} | {} | {each:.0} | {above:.0} |", load.rate, load.p50);
+            let [p50] = load.quantiles([0.50]);
+            print!(" {:.0} | {p50} | {each:.0} | {above:.0} |", load.rate());
         }
         println!();
     }

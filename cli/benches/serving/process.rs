@@ -95,13 +95,24 @@ impl Parties {
 }
 
 impl Spent {
-    /// What was spent since `before` on each of `requests`, in µs.
-    pub(crate) fn each(self, before: Self, requests: u64) -> [f64; 3] {
-        let mut each = [0.0; 3];
-        for (each, (after, before)) in each.iter_mut().zip(self.0.into_iter().zip(before.0)) {
-            *each = after.saturating_sub(before).as_secs_f64() * 1e6 / requests as f64;
-        }
-        each
+    /// What was spent since an earlier look.
+    pub(crate) fn since(self, before: Self) -> Self {
+        self.with(before, Duration::saturating_sub)
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        self.with(other, |one, other| one + other)
+    }
+
+    fn with(self, other: Self, both: impl Fn(Duration, Duration) -> Duration) -> Self {
+        let ([a, b, c], [x, y, z]) = (self.0, other.0);
+        Self([both(a, x), both(b, y), both(c, z)])
+    }
+
+    /// What that is for each of `requests`, in µs.
+    pub(crate) fn each(self, requests: u64) -> [f64; 3] {
+        self.0.map(|spent| spent.as_secs_f64() * 1e6 / requests as f64)
     }
 }
 

@@ -10,38 +10,36 @@ pub(crate) struct Table {
     rows: Vec<Row>,
 }
 
-/// A kind of request, and a column for each number of connections.
+/// A kind of request, and a cell for each number of connections.
 pub(crate) struct Row {
     name: &'static str,
-    loads: Vec<Load>,
+    cells: Vec<Cell>,
     /// Requests a second that its cryptography alone allows one core.
     bound: Option<f64>,
-    /// Of each number of connections: the µs that server, relay and client spent on a request.
-    spent: Vec<[f64; 3]>,
+}
+
+pub(crate) struct Cell {
+    pub(crate) load: Load,
+    /// Its rate beside hello world's.
+    pub(crate) of_hello: f64,
+    /// The µs that server, relay and client spent on a request.
+    pub(crate) spent: Option<[f64; 3]>,
 }
 
 impl Row {
-    pub(crate) fn new(name: &'static str, loads: Vec<Load>) -> Self {
-        Self { name, loads, bound: None, spent: Vec::new() }
+    pub(crate) fn new(name: &'static str, cells: Vec<Cell>) -> Self {
+        Self { name, cells, bound: None }
     }
 
     /// Adds what the cryptography alone would allow.
     pub(crate) fn beside(self, bound: f64) -> Self {
         Self { bound: Some(bound), ..self }
     }
-
-    pub(crate) fn spending(self, spent: Vec<[f64; 3]>) -> Self {
-        Self { spent, ..self }
-    }
 }
 
 impl Table {
-    pub(crate) fn new(columns: &[usize]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
-    }
-
-    pub(crate) fn push(&mut self, row: Row) {
-        self.rows.push(row);
+    pub(crate) fn new(columns: &[usize], rows: Vec<Row>) -> Self {
+        Self { columns: columns.to_vec(), rows }
     }
 }
 
@@ -53,17 +51,16 @@ impl fmt::Display for Table {
         }
         writeln!(f, " of its cryptography |")?;
         writeln!(f, "|---|{}---:|", "---:|".repeat(4 * self.columns.len()))?;
-        let hello = self.rows.first().map(|row| row.loads.as_slice()).unwrap_or_default();
         for row in &self.rows {
             write!(f, "| {} |", row.name)?;
-            for (load, hello) in row.loads.iter().zip(hello) {
-                let ratio = load.rate / hello.rate;
-                write!(f, " {:.0} | {} | {} | {ratio:.3} |", load.rate, load.p50, load.p99)?;
+            for Cell { load, of_hello, .. } in &row.cells {
+                let [p50, p99] = load.quantiles([0.50, 0.99]);
+                write!(f, " {:.0} | {p50} | {p99} | {of_hello:.3} |", load.rate())?;
             }
             match row.bound {
                 None => writeln!(f, " |")?,
                 Some(bound) => {
-                    let best = row.loads.iter().map(|load| load.rate / bound);
+                    let best = row.cells.iter().map(|cell| cell.load.rate() / bound);
                     writeln!(f, " {:.2} |", best.fold(0.0, f64::max))?;
                 }
             }
@@ -74,9 +71,13 @@ impl fmt::Display for Table {
             write!(f, " {connections} conn.: server | relay | client | all |")?;
         }
         writeln!(f, "\n|---|{}", "---:|".repeat(4 * self.columns.len()))?;
-        for row in self.rows.iter().filter(|row| !row.spent.is_empty()) {
+        for row in &self.rows {
+            let spent: Vec<_> = row.cells.iter().filter_map(|cell| cell.spent).collect();
+            if spent.is_empty() {
+                continue;
+            }
             write!(f, "| {} |", row.name)?;
-            for each @ [server, relay, client] in &row.spent {
+            for each @ [server, relay, client] in spent {
                 let all: f64 = each.iter().sum();
                 write!(f, " {server:.0} | {relay:.0} | {client:.0} | {all:.0} |")?;
             }
