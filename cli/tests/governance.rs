@@ -102,10 +102,7 @@ fn identity_policies_allow_what_a_key_leaves_to_the_account() {
     // An explicit deny wins over the key's own policy, until it goes.
     let no = file("no.json", &document(&statement("Deny", "kms:Encrypt")));
     works(&principal(&["put-policy", "bob", "no", &no]));
-    fails(
-        &encrypt(&service, "bob", &closed),
-        "with an explicit deny in an identity-based policy",
-    );
+    fails(&encrypt(&service, "bob", &closed), "with an explicit deny in an identity-based policy");
     let reason = newest(data.path(), "Encrypt")["reason"].clone();
     assert_eq!(reason, "policy no of the principal: explicit deny: Statement[0]");
     works(&principal(&["delete-policy", "bob", "no"]));
