@@ -70,7 +70,7 @@ fn parameters(
 
 /// The Region of a request about what names none: `*`, and principals.
 fn requested_region<'a>(resource: &str, region: &'a str) -> Option<&'a str> {
-    let named = resource.splitn(6, ':').nth(3).is_some_and(|region| !region.is_empty());
+    let named = resource.split(':').nth(3).is_some_and(|region| !region.is_empty());
     (!named).then_some(region)
 }
 
