@@ -92,6 +92,7 @@ for kind in ({"KeySpec": "RSA_2048"}, {"KeySpec": "RSA_2048", "KeyUsage": "KEY_A
              {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "CustomerMasterKeySpec": "RSA_2048"}):
     refused("ValidationException", client.create_key, **kind)
 client.disable_key(KeyId=arn)
+refused("DisabledException", client.get_public_key, says=f"{arn} is disabled.", KeyId=arn)
 refused("DisabledException", client.sign, **of_message)
 
 # RSAES-OAEP: what OpenSSL encrypts is decrypted here.

@@ -130,7 +130,8 @@ for wrong in (
      "Constraints": {"EncryptionContextSubset": {"a": "b" * 400}}},
 ):
     refused("ValidationException", raw.create_grant, KeyId=key_id, **wrong)
-refused("InvalidArnException", client.create_grant, KeyId=key_id, GranteePrincipal="alice", Operations=["Decrypt"])
+refused("InvalidArnException", client.create_grant, says="ARN does not refer to a valid principal: alice",
+        KeyId=key_id, GranteePrincipal="alice", Operations=["Decrypt"])
 refused("ValidationException", client.create_grant, says="Grants must not contain only the CreateGrant operation.",
         KeyId=key_id, GranteePrincipal=user_arn("alice"), Operations=["CreateGrant"])
 

@@ -136,11 +136,13 @@ good = importing(key_id, found, first, **FOREVER)
 encrypted = good["EncryptedKeyMaterial"]
 for wrong in (
     wrap(found["PublicKey"], first[:31]), wrap(found["PublicKey"], first + b"0"), wrap(found["PublicKey"], b"0"),
-    wrap(found["PublicKey"], first, "RSAES_OAEP_SHA_1"), wrap(found["PublicKey"], first, HYBRID[1]),
-    encrypted[:-1], encrypted + b"\0", bytes(256), b"x", encrypted[:-1] + bytes([encrypted[-1] ^ 1]),
+    wrap(found["PublicKey"], first, "RSAES_OAEP_SHA_1"), bytes(256), encrypted[:-1] + bytes([encrypted[-1] ^ 1]),
 ):
     said = refused("InvalidCiphertextException", client.import_key_material, **{**good, "EncryptedKeyMaterial": wrong})
     assert said == "", said
+for wrong in (wrap(found["PublicKey"], first, HYBRID[1]), encrypted[:-1], encrypted + b"\0", b"x"):
+    refused("ValidationException", client.import_key_material, says="Invalid encrypted key size.",
+            **{**good, "EncryptedKeyMaterial": wrong})
 for wrong in (b"x", bytes(6144), found["ImportToken"][:-1], found["ImportToken"] + b"\0",
               b"\2" + found["ImportToken"][1:], parameters(client, create(client)["KeyId"])["ImportToken"]):
     said = refused("InvalidImportTokenException", client.import_key_material, **{**good, "ImportToken": wrong})

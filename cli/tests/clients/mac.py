@@ -36,7 +36,8 @@ refused("InvalidKeyUsageException", client.generate_mac, says="Algorithm HMAC_SH
         KeyId=arn, Message=b"m", MacAlgorithm="HMAC_SHA_256")
 symmetric = client.create_key()["KeyMetadata"]["Arn"]
 refused("InvalidKeyUsageException", client.generate_mac, KeyId=symmetric, Message=b"m", MacAlgorithm="HMAC_SHA_256")
-refused("UnsupportedOperationException", client.enable_key_rotation, KeyId=arn)
+for call in (client.enable_key_rotation, client.rotate_key_on_demand):
+    assert refused("UnsupportedOperationException", call, KeyId=arn) == "", "AWS has no text for this"
 assert client.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"] is False
 refused("UnsupportedOperationException", client.get_public_key, KeyId=arn)
 refused("DryRunOperationException", client.generate_mac, DryRun=True, Message=b"m", **arguments)

@@ -40,7 +40,7 @@ macro_rules! for_each_operation {
                 GetKeyPolicy: Any,
                 GetKeyRotationStatus: Any,
                 GetParametersForImport: Any,
-                GetPublicKey: NotPending,
+                GetPublicKey: Enabled,
                 ImportKeyMaterial: Any,
                 ListAliases: Any,
                 ListGrants: Any,

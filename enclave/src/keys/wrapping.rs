@@ -108,6 +108,15 @@ pub(crate) struct WrappingKey {
 }
 
 impl WrappingKey {
+    /// Whether `encrypted` can be what this key wraps by its length: material itself is one block.
+    pub(crate) fn fits(&self, encrypted: &[u8]) -> bool {
+        let block = self.wrapping.modulus_length();
+        match self.wrapping.algorithm {
+            WrappingAlgorithm::Direct(_) => block == Some(encrypted.len()),
+            WrappingAlgorithm::Hybrid(_) => true,
+        }
+    }
+
     /// The key material in `encrypted`. Whatever is wrong with it is one error.
     pub(crate) fn unwrap(&self, encrypted: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotUnwrapped> {
         let Wrapping { algorithm, spec } = self.wrapping;

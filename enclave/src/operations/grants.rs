@@ -140,7 +140,9 @@ impl Input for CreateGrant {
         };
         let mut principals = [Some(grantee), self.retiring.as_ref()].into_iter().flatten();
         match principals.find(|principal| !Place::is_principal(principal)) {
-            Some(other) => Err(ApiError::InvalidArn(format!("Invalid principal ARN {other}"))),
+            Some(other) => Err(ApiError::InvalidArn(format!(
+                "ARN does not refer to a valid principal: {other}"
+            ))),
             None => Ok(()),
         }
     }

@@ -269,6 +269,9 @@ impl Input for ImportKeyMaterial {
                     OpenToken::Expired => ApiError::ExpiredImportToken,
                 },
             )?;
+        if !key.fits(&self.encrypted) {
+            return Err(ApiError::Validation("Invalid encrypted key size.".into()));
+        }
         let (id, spec, usage) = (held.key.id, held.key.spec, held.key.usage);
         // Whatever is wrong with what was encrypted, a caller learns one thing: AWS's answer, too, is
         // the same for a padding, a length and a private key that are wrong.
