@@ -306,7 +306,7 @@ for spec in ("ML_DSA_44", "ML_DSA_65", "ML_DSA_87"):
     refused("ValidationException", client.create_key, Origin="EXTERNAL", KeySpec=spec, KeyUsage="SIGN_VERIFY",
             says=f"KeySpec {spec} is not supported for Origin EXTERNAL")
 client.create_alias(AliasName="alias/imported", TargetKeyId=key_id)
-refused("NotFoundException", client.get_parameters_for_import, says="Invalid keyId 'alias/imported'",
+refused("InvalidArnException", client.get_parameters_for_import, says="Key Aliases are not supported",
         KeyId="alias/imported", **wrapping)
 
 # Policies see how material comes.

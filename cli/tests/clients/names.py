@@ -46,7 +46,7 @@ refused("NotFoundException", client.describe_key, KeyId="alias/other")
 client.create_alias(AliasName="alias/other", TargetKeyId=second["KeyId"])
 found = pages(client.list_aliases, "Aliases")
 assert [alias["AliasName"] for alias in found] == ["alias/moving", "alias/other", "alias/third"]
-refused("NotFoundException", client.list_aliases, KeyId="alias/third")
+refused("InvalidArnException", client.list_aliases, KeyId="alias/third")
 refused("ValidationException", client.update_alias, AliasName="alias/third", TargetKeyId="alias/other")
 
 # A key that goes keeps its aliases, and may lose them, but gets no new one.

@@ -209,7 +209,7 @@ for call, argument in ((home.replicate_key, "ReplicaRegion"), (home.update_prima
         **{"KeyId": ordinary["home"], argument: OTHER},
     )
     refused("NotFoundException", call, says="Invalid arn eu-west-1", **{"KeyId": arn(OTHER, key_id), argument: THIRD})
-    refused("NotFoundException", call, says="Invalid keyId 'alias/related'", **{"KeyId": "alias/related", argument: THIRD})
+    refused("InvalidArnException", call, says="Key Aliases are not supported", **{"KeyId": "alias/related", argument: THIRD})
     refused(
         "NotFoundException", call, says="does not exist",
         **{"KeyId": "mrk-1234abcd12ab34cd56ef1234567890ab", argument: THIRD},

@@ -67,7 +67,7 @@ assert client.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"] is Tru
 client.disable_key_rotation(KeyId=key_id)
 assert client.get_key_rotation_status(KeyId=key_id)["KeyRotationEnabled"] is False
 client.create_alias(AliasName="alias/turning", TargetKeyId=key_id)
-refused("NotFoundException", client.enable_key_rotation, says="Invalid keyId 'alias/turning'", KeyId="alias/turning")
+refused("InvalidArnException", client.enable_key_rotation, says="Key Aliases are not supported", KeyId="alias/turning")
 
 # ReEncrypt: from one key and context to another, the plaintext nowhere between.
 other = client.create_key()["KeyMetadata"]["Arn"]

@@ -76,7 +76,7 @@ def make():
         KeyId=agreement, KeyAgreementAlgorithm="ECDH", PublicKey=public["PublicKey"],
     )
 
-    refused("NotFoundException", client.get_key_last_usage, KeyId="alias/used")
+    refused("InvalidArnException", client.get_key_last_usage, KeyId="alias/used")
     refused("NotFoundException", client.get_key_last_usage, KeyId="00000000-0000-0000-0000-000000000000")
     refused("AccessDeniedException", alice.get_key_last_usage, KeyId=key["KeyId"])
     refused("ValidationException", unchecked().get_key_last_usage)

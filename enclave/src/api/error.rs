@@ -230,6 +230,10 @@ impl ApiError {
 impl From<NoSuchName> for ApiError {
     fn from(name: NoSuchName) -> Self {
         Self::NotFound(match name {
+            NoSuchName::Alias => {
+                let text = "Key Aliases are not supported for this operation.";
+                return Self::InvalidArn(text.into());
+            }
             NoSuchName::Invalid(text) => format!("Invalid keyId '{text}'"),
             NoSuchName::Region(region) => format!("Invalid arn {region}"),
             NoSuchName::Key(arn) => format!("Key '{arn}' does not exist"),

@@ -80,7 +80,7 @@ impl Place {
     /// Reads a `KeyId` parameter that is a key id or a key ARN, and no alias.
     pub(crate) fn parse_key(&self, text: &str) -> Result<KeyName, NoSuchName> {
         match self.parse(text)? {
-            KeyName::Alias(_) => Err(NoSuchName::Invalid(text.to_owned())),
+            KeyName::Alias(_) => Err(NoSuchName::Alias),
             id @ KeyName::Id(_) => Ok(id),
         }
     }
@@ -117,6 +117,8 @@ pub(crate) enum NoSuchName {
     Invalid(String),
     Region(String),
     Key(String),
+    /// It names an alias where only a key is taken.
+    Alias,
 }
 
 #[cfg(test)]
