@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::Result;
 use crate::load::Target;
-use crate::process::{Parties, Process};
+use crate::process::{Parties, Process, Running};
 
 /// What a download is made of: a record of TLS.
 const CHUNK: usize = 16 * 1024;
@@ -51,7 +51,11 @@ impl Hello {
     }
 
     pub(crate) fn parties(&self) -> Parties {
-        Parties::new(self.server.running(), self.relay.running())
+        Parties::new(self.server(), self.relay.running())
+    }
+
+    pub(crate) fn server(&self) -> Running {
+        self.server.running()
     }
 }
 

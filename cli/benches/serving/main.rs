@@ -4,7 +4,7 @@
 //! `cargo bench -p sekisho --bench serving [-- SECONDS [ROWS [CONNECTIONS]]]`, with `ROWS` the start of
 //! the names of rows to measure beside hello world and `CONNECTIONS` a number of them in place of the
 //! columns, or `cargo bench -p sekisho --bench serving -- operations
-//! [SECONDS]` for each group of operations beside its cryptography, or `-- idle [CONNECTIONS]` for what
+//! [SECONDS [ROWS]]` for each group of operations beside its cryptography, or `-- idle [CONNECTIONS]` for what
 //! connections hold over which nothing passes. Each row is a closed loop over TLS 1.3
 //! and HTTP/1.1 keep-alive with requests that were signed before, in turns with hello world: their ratio
 //! is the median of the turns. Server, relay and client are processes of one thread each, as `sekisho dev`
@@ -64,8 +64,9 @@ fn main() -> Result {
         }
         Some("operations") => {
             let seconds = arguments.next().map_or(Ok(SECONDS), |seconds| seconds.parse())?;
+            let names = arguments.next().unwrap_or_default();
             let folder = tempfile::tempdir()?;
-            block_on(operations::measure(folder.path(), Duration::from_secs(seconds)))
+            block_on(operations::measure(folder.path(), Duration::from_secs(seconds), &names))
         }
         seconds => {
             let seconds = seconds.map_or(Ok(SECONDS), str::parse)?;

@@ -1,4 +1,5 @@
-//! What each group of operations costs the worker, beside the primitive that it cannot do without.
+//! What each group of operations costs the worker, beside the primitive that it cannot do without: with
+//! one connection the primitive alone, with more the primitive while another core is busy too.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,41 +10,57 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::hello::Hello;
 use crate::kms::Kms;
-use crate::load::{Target, load};
+use crate::load::{Call, Target, load};
 use crate::primitives::{self, Primitive};
-use crate::raw::time;
+use crate::process::Running;
+use crate::raw::{Cost, cost};
 
 /// Connections that are open at once, a column each.
 const CONNECTIONS: [usize; 2] = [1, 16];
 /// What is encrypted.
 const MESSAGE: [u8; 32] = [7; 32];
 
-/// Measures every group for `duration` a cell and prints a table.
-pub(crate) async fn measure(folder: &Path, duration: Duration) -> Result {
+/// Measures hello world and every group whose name begins with `names`, for `duration` a cell, and prints a
+/// table.
+pub(crate) async fn measure(folder: &Path, duration: Duration, names: &str) -> Result {
+    let hello = Hello::start(folder)?;
     let kms = Kms::start(folder)?;
     let target = kms.target()?;
     let worker = kms.worker()?;
-    let rows = rows(&kms, &target).await?;
+    let mut rows = rows(&kms, &target).await?;
+    rows.retain(|row| row.name.starts_with(names));
     println!("\n{} s a cell; the worker's processor time a request, in µs\n", duration.as_secs());
-    println!(
-        "| | primitive | 1 conn.: req/s | p50 | worker | above it | 16 conn.: req/s | p50 | worker | above it |"
-    );
-    println!("|---|{}", "---:|".repeat(9));
+    let columns = "req/s | p50 | primitive | worker | above it";
+    println!("| | 1 conn.: {columns} | 16 conn.: {columns} |");
+    println!("|---|{}", "---:|".repeat(10));
+    let said = Primitive { name: "hello world", call: Call::hello(), raw: Cost::NONE };
+    print_row(&said, &hello.relayed, &hello.server(), duration).await?;
     for row in rows {
-        let primitive = row.raw.as_secs_f64() * 1e6;
-        print!("| {} | {primitive:.1} |", row.name);
-        for connections in CONNECTIONS {
-            let before = worker.processor_time()?;
-            let load = load(&target, &row.call, connections, duration).await?;
-            let spent = worker.processor_time()? - before;
-            let each = spent.as_secs_f64() * 1e6 / load.all as f64;
-            let above = each - primitive;
-            let [p50] = load.quantiles([0.50]);
-            print!(" {:.0} | {p50} | {each:.0} | {above:.0} |", load.rate());
-        }
-        println!();
+        print_row(&row, &target, &worker, duration).await?;
     }
+    Ok(())
+}
+
+async fn print_row(
+    row: &Primitive,
+    target: &Target,
+    server: &Running,
+    duration: Duration,
+) -> Result {
+    print!("| {} |", row.name);
+    for (connections, raw) in CONNECTIONS.into_iter().zip([row.raw.alone, row.raw.beside]) {
+        let before = server.processor_time()?;
+        let load = load(target, &row.call, connections, duration).await?;
+        let spent = server.processor_time()? - before;
+        let each = spent.as_secs_f64() * 1e6 / load.all as f64;
+        let primitive = raw.as_secs_f64() * 1e6;
+        let above = each - primitive;
+        let [p50] = load.quantiles([0.50]);
+        print!(" {:.0} | {p50} | {primitive:.1} | {each:.0} | {above:.0} |", load.rate());
+    }
+    println!();
     Ok(())
 }
 
@@ -61,13 +78,13 @@ async fn symmetric(kms: &Kms, target: &Target, id: &Value) -> Result<Vec<Primiti
     let encrypted = kms.call(target, "Encrypt", &encrypt).await?;
     let sealed = encrypted.get("CiphertextBlob").ok_or("no ciphertext")?;
     let cipher = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, &MESSAGE)?);
-    let aes = time(|| {
+    let aes = cost(|| {
         let mut room = MESSAGE.to_vec();
         let nonce = aead::Nonce::assume_unique_for_key([0; 12]);
         Ok(cipher.seal_in_place_append_tag(nonce, aead::Aad::empty(), &mut room)?)
     })?;
     let row = |name, body, wants: &[u8], times| -> Result<Primitive> {
-        Ok(Primitive { name, call: kms.signed(name, &body, wants)?, raw: aes * times })
+        Ok(Primitive { name, call: kms.signed(name, &body, wants)?, raw: aes.times(times) })
     };
     let data_key = json!({ "KeyId": id, "KeySpec": "AES_256" });
     let moved = json!({ "CiphertextBlob": sealed, "DestinationKeyId": id });
@@ -84,7 +101,7 @@ fn control(kms: &Kms, id: &Value) -> Result<Vec<Primitive>> {
     let of_key = json!({ "KeyId": id });
     let tags = json!({ "KeyId": id, "Tags": [{ "TagKey": "bench", "TagValue": "mark" }] });
     let row = |name, body: &Value, wants: &[u8]| -> Result<Primitive> {
-        Ok(Primitive { name, call: kms.signed(name, body, wants)?, raw: Duration::ZERO })
+        Ok(Primitive { name, call: kms.signed(name, body, wants)?, raw: Cost::NONE })
     };
     Ok(vec![
         row("DescribeKey", &of_key, b"\"KeyMetadata\"")?,

@@ -1,7 +1,5 @@
 //! Each group of operations with keys that are not symmetric, and what its primitive alone takes.
 
-use std::time::Duration;
-
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey as Peer};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::hmac;
@@ -21,7 +19,7 @@ use serde_json::{Value, json};
 use crate::Result;
 use crate::kms::Kms;
 use crate::load::{Call, Target};
-use crate::raw::time;
+use crate::raw::{Cost, cost};
 
 const MESSAGE: [u8; 32] = [7; 32];
 
@@ -29,8 +27,7 @@ const MESSAGE: [u8; 32] = [7; 32];
 pub(crate) struct Primitive {
     pub(crate) name: &'static str,
     pub(crate) call: Call,
-    /// What the primitive takes one core.
-    pub(crate) raw: Duration,
+    pub(crate) raw: Cost,
 }
 
 /// What a row asks of a new key: an operation, perhaps after another one that makes what it takes.
@@ -41,7 +38,7 @@ struct Wanted {
     operation: &'static str,
     body: Value,
     answer: &'static str,
-    raw: fn() -> Result<Duration>,
+    raw: fn() -> Result<Cost>,
 }
 
 /// All of them.
@@ -200,22 +197,22 @@ fn all() -> Result<Vec<Wanted>> {
     Ok(rows)
 }
 
-fn raw_mac() -> Result<Duration> {
+fn raw_mac() -> Result<Cost> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &MESSAGE);
-    time(|| {
+    cost(|| {
         std::hint::black_box(hmac::sign(&key, &MESSAGE));
         Ok(())
     })
 }
 
-fn raw_oaep(encrypts: bool) -> Result<Duration> {
+fn raw_oaep(encrypts: bool) -> Result<Cost> {
     let private = PrivateDecryptingKey::generate(KeySize::Rsa2048)?;
     let public = OaepPublicEncryptingKey::new(private.public_key())?;
     let private = OaepPrivateDecryptingKey::new(private)?;
     let mut room = vec![0; public.ciphertext_size()];
     let algorithm = &OAEP_SHA256_MGF1SHA256;
     let sealed = public.encrypt(algorithm, &MESSAGE, &mut room, None)?.to_vec();
-    time(|| {
+    cost(|| {
         if encrypts {
             public.encrypt(algorithm, &MESSAGE, &mut room, None)?;
         } else {
@@ -225,20 +222,20 @@ fn raw_oaep(encrypts: bool) -> Result<Duration> {
     })
 }
 
-fn raw_ecdh() -> Result<Duration> {
+fn raw_ecdh() -> Result<Cost> {
     let private = PrivateKey::generate(&agreement::ECDH_P256)?;
     let peer = PrivateKey::generate(&agreement::ECDH_P256)?.compute_public_key()?;
-    time(|| {
+    cost(|| {
         let peer = Peer::new(&agreement::ECDH_P256, peer.as_ref());
         Ok(agreement::agree(&private, peer, "no agreement", |_| Ok(()))?)
     })
 }
 
-fn raw_kem(encapsulates: bool) -> Result<Duration> {
+fn raw_kem(encapsulates: bool) -> Result<Cost> {
     let private = DecapsulationKey::generate(&ML_KEM_768)?;
     let public = private.encapsulation_key()?;
     let (sealed, _) = public.encapsulate()?;
-    time(|| {
+    cost(|| {
         if encapsulates {
             public.encapsulate()?;
         } else {
@@ -248,14 +245,14 @@ fn raw_kem(encapsulates: bool) -> Result<Duration> {
     })
 }
 
-fn raw_rsa(signs: bool) -> Result<Duration> {
+fn raw_rsa(signs: bool) -> Result<Cost> {
     let pair = rsa::KeyPair::generate(KeySize::Rsa2048)?;
     let mut made = vec![0; pair.public_modulus_len()];
     let random = SystemRandom::new();
     pair.sign(&signature::RSA_PSS_SHA256, &random, &MESSAGE, &mut made)?;
     let parameters = &signature::RSA_PSS_2048_8192_SHA256;
     let public = UnparsedPublicKey::new(parameters, pair.public_key().as_ref());
-    time(|| {
+    cost(|| {
         if signs {
             let mut room = made.clone();
             Ok(pair.sign(&signature::RSA_PSS_SHA256, &random, &MESSAGE, &mut room)?)
@@ -265,13 +262,13 @@ fn raw_rsa(signs: bool) -> Result<Duration> {
     })
 }
 
-fn raw_ecdsa(signs: bool) -> Result<Duration> {
+fn raw_ecdsa(signs: bool) -> Result<Cost> {
     let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_ASN1_SIGNING)?;
     let random = SystemRandom::new();
     let made = pair.sign(&random, &MESSAGE)?;
     let algorithm = &signature::ECDSA_P256_SHA256_ASN1;
     let public = UnparsedPublicKey::new(algorithm, pair.public_key().as_ref());
-    time(|| {
+    cost(|| {
         if signs {
             pair.sign(&random, &MESSAGE)?;
             Ok(())
@@ -281,11 +278,11 @@ fn raw_ecdsa(signs: bool) -> Result<Duration> {
     })
 }
 
-fn raw_ed25519(signs: bool) -> Result<Duration> {
+fn raw_ed25519(signs: bool) -> Result<Cost> {
     let pair = Ed25519KeyPair::generate()?;
     let made = pair.try_sign(&MESSAGE)?;
     let public = UnparsedPublicKey::new(&signature::ED25519, pair.public_key().as_ref());
-    time(|| {
+    cost(|| {
         if signs {
             pair.try_sign(&MESSAGE)?;
             Ok(())
@@ -295,12 +292,12 @@ fn raw_ed25519(signs: bool) -> Result<Duration> {
     })
 }
 
-fn raw_ml_dsa(signs: bool) -> Result<Duration> {
+fn raw_ml_dsa(signs: bool) -> Result<Cost> {
     let pair = PqdsaKeyPair::generate(&signature::ML_DSA_65_SIGNING)?;
     let mut made = vec![0; pair.algorithm().signature_len()];
     pair.sign(&MESSAGE, &mut made)?;
     let public = UnparsedPublicKey::new(&signature::ML_DSA_65, pair.public_key().as_ref());
-    time(|| {
+    cost(|| {
         if signs {
             let mut room = made.clone();
             pair.sign(&MESSAGE, &mut room)?;

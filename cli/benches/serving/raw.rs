@@ -1,7 +1,9 @@
 //! What an attested answer cannot do without: one P-384 check and one RSA-OAEP encryption.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature::{
@@ -46,8 +48,41 @@ impl Raw {
     }
 }
 
-/// The mean of some hundred rounds.
-pub(crate) fn time(mut work: impl FnMut() -> Result) -> Result<Duration> {
+/// What a primitive takes one core.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    /// While nothing else runs.
+    pub(crate) alone: Duration,
+    /// While another core is busy too, as under load: two virtual cores may share a real one.
+    pub(crate) beside: Duration,
+}
+
+impl Cost {
+    pub(crate) const NONE: Self = Self { alone: Duration::ZERO, beside: Duration::ZERO };
+
+    pub(crate) fn times(self, factor: u32) -> Self {
+        Self { alone: self.alone * factor, beside: self.beside * factor }
+    }
+}
+
+/// The means of some hundred rounds.
+pub(crate) fn cost(mut work: impl FnMut() -> Result) -> Result<Cost> {
+    let alone = time(&mut work)?;
+    let done = AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                std::hint::black_box(digest(&SHA256, &MESSAGE));
+            }
+        });
+        let beside = time(work);
+        done.store(true, Relaxed);
+        beside
+    });
+    Ok(Cost { alone, beside: beside? })
+}
+
+fn time(mut work: impl FnMut() -> Result) -> Result<Duration> {
     let started = Instant::now();
     for _ in 0..ROUNDS {
         work()?;
