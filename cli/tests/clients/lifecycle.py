@@ -85,7 +85,8 @@ for call in (
     client.enable_key, client.disable_key, client.schedule_key_deletion, client.cancel_key_deletion,
     client.get_key_policy,
 ):
-    refused("InvalidArnException", call, says="Key Aliases are not supported for this operation.", KeyId="alias/state")
+    for alias in ("alias/state", arn.replace(f"key/{key_id}", "alias/state")):
+        refused("InvalidArnException", call, says="Key Aliases are not supported for this operation.", KeyId=alias)
 absent = "00000000-0000-0000-0000-000000000000"
 refused("NotFoundException", client.disable_key, KeyId=absent)
 refused("ValidationException", raw.update_key_description, KeyId=key_id, Description="d" * 8193)
