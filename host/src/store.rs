@@ -13,6 +13,7 @@ mod journal;
 mod measured;
 mod reader;
 mod segment;
+mod segments;
 
 pub(crate) use self::measured::Measured;
 pub use reader::{AuditItem, AuditReader};
@@ -27,8 +28,9 @@ use sekisho_wire::store::Page;
 use sekisho_wire::{Commit, RecordKey, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-use self::audit::{Append, AppendStream, AuditLog, Disk, Segments};
+use self::audit::{Append, AppendStream, AuditLog, Disk};
 use self::journal::Journal;
+use self::segments::Segments;
 use crate::metrics::{Log, Metrics};
 
 /// Requests that wait for a thread; further ones wait for room. Four streams' worth.

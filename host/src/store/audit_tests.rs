@@ -1,5 +1,8 @@
 use super::*;
 use std::cell::Cell;
+use std::path::PathBuf;
+
+use sekisho_wire::store::{MAX_PAGE_BYTES, Page};
 
 fn log(folder: &tempfile::TempDir) -> AuditLog {
     AuditLog::open(folder.path(), Disk::REAL).unwrap()

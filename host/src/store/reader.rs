@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use sekisho_wire::store::MAX_AUDIT_RECORD;
 
-use super::audit::{Segment, list_segments, segment_path};
 use super::segment::{HEAD_LENGTH, MAGIC, Next, SegmentReader};
+use super::segments::{Segment, list_segments, segment_path};
 
 /// What looks damaged at the end of the newest segment may be half of what the host writes at this
 /// moment: it is looked at so often again, after so long.
