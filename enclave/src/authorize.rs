@@ -114,10 +114,9 @@ impl Case<'_> {
         let Refused { action, resource, denial, decision, reason } = refused;
         let principal = self.caller.arn().to_owned();
         // Who has but a ciphertext does not learn whose it is.
-        let is_named = self.facts.subject.key_id().is_some();
-        let of_ciphertext = matches!(self.facts.subject, Subject::Ciphertext { .. });
-        let first = self.keys.first.as_ref().is_some_and(|held| held.arn == resource);
-        let resource = (is_named || !of_ciphertext || !first).then_some(resource);
+        let is_unnamed = matches!(self.facts.subject, Subject::Ciphertext { key_id: None, .. });
+        let is_first = self.keys.first.as_ref().is_some_and(|held| held.arn == resource);
+        let resource = (!(is_unnamed && is_first)).then_some(resource);
         let refusal = ApiError::AccessDenied { principal, action, resource, denial };
         Decided { permit: Err(refusal), decision, reason: Some(reason) }
     }

@@ -123,7 +123,10 @@ async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
         let row = Measured { target: &moto.target, call: &call, parties: None };
         table.push(turns.row("moto_server Decrypt", row).await?);
     }
-    table.insert(0, turns.hello());
+    // Nothing where only a download is asked for.
+    if !table.is_empty() {
+        table.insert(0, turns.hello());
+    }
     println!(
         "\n{} s a cell; latencies in µs; a core alone: P-384 check {} µs, RSA-OAEP {} µs\n",
         duration.as_secs(),
@@ -141,13 +144,12 @@ async fn measure(duration: Duration, rows: &str, columns: &[usize]) -> Result {
 async fn downloads(hello: &Hello) -> Result {
     let parties = hello.parties();
     let ways = [("direct", &hello.direct), ("through the relay", &hello.relayed)];
-    let (mut rates, mut spent): ([Vec<f64>; 2], [Option<Spent>; 2]) = Default::default();
+    let (mut rates, mut spent): ([Vec<f64>; 2], [Spent; 2]) = Default::default();
     for _ in 0..DOWNLOADS {
         for (((_, target), rates), spent) in ways.iter().zip(&mut rates).zip(&mut spent) {
             let before = parties.spent()?;
             rates.push(load::download(target, DOWNLOAD).await?);
-            let one = parties.spent()?.since(before);
-            *spent = Some(spent.map_or(one, |sum| sum.and(one)));
+            *spent = spent.and(parties.spent()?.since(before));
         }
     }
     let [direct, relayed] = &rates;
@@ -161,8 +163,7 @@ async fn downloads(hello: &Hello) -> Result {
     );
     for ((how, _), spent) in ways.into_iter().zip(spent) {
         // Of a thousandth of all downloads, so that they are milliseconds of one.
-        let [server, relay, client] =
-            spent.map_or([0.0; 3], |sum| sum.each(1000 * DOWNLOADS as u64));
+        let [server, relay, client] = spent.each(1000 * DOWNLOADS as u64);
         println!(
             "    processor time {how}, ms: server {server:.0}, relay {relay:.0}, client {client:.0}"
         );

@@ -79,7 +79,7 @@ impl Running {
 pub(crate) struct Parties([Running; 3]);
 
 /// Processor time of each of the [`Parties`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Spent(pub(crate) [Duration; 3]);
 
 impl Parties {

@@ -83,7 +83,7 @@ impl Measured<'_> {
         let load = load::load(self.target, self.call, connections, duration).await?;
         if let (Some(parties), Some(before)) = (self.parties, before) {
             let spent = parties.spent()?.since(before);
-            sum.spent = Some(sum.spent.map_or(spent, |sum| sum.and(spent)));
+            sum.spent = Some(sum.spent.unwrap_or_default().and(spent));
         }
         let rate = load.rate();
         sum.load.extend(load);

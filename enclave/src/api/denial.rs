@@ -22,16 +22,15 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// What is said of it whatever else was asked.
-    pub(crate) fn whole(self) -> Option<&'static str> {
-        let whole = "You don't have the kms:TagResource permission that is required to add tags during \
-                     key creation.";
-        (self == Self::Tagging).then_some(whole)
-    }
-
-    /// The end of the sentence that says what is denied.
-    pub(crate) fn clause(self, action: &str) -> String {
-        match self {
+    /// What the caller is told, who asked for `action` on a resource; on the key of a ciphertext where
+    /// there is none.
+    pub(crate) fn sentence(self, principal: &str, action: &str, resource: Option<&str>) -> String {
+        let clause = match self {
+            Self::Tagging => {
+                return "You don't have the kms:TagResource permission that is required to add tags \
+                        during key creation."
+                    .into();
+            }
             Self::NotInRegion => "because the resource does not exist in this Region, no \
                                   resource-based policies allow access, or a resource-based policy \
                                   explicitly denies access"
@@ -39,12 +38,17 @@ impl Denial {
             Self::ByGuardrail => "with an explicit deny in a service control policy".into(),
             Self::ByResourcePolicy => "with an explicit deny in a resource-based policy".into(),
             Self::ByIdentityPolicy => "with an explicit deny in an identity-based policy".into(),
-            Self::NoResourcePolicy | Self::Tagging => {
+            Self::NoResourcePolicy => {
                 format!("because no resource-based policy allows the {action} action")
             }
             Self::NoIdentityPolicy => {
                 format!("because no identity-based policy allows the {action} action")
             }
-        }
+        };
+        let resource = resource.map_or_else(
+            || "the resource associated with this ciphertext".into(),
+            |resource| format!("resource: {resource}"),
+        );
+        format!("User: {principal} is not authorized to perform: {action} on {resource} {clause}")
     }
 }

@@ -165,15 +165,7 @@ impl ApiError {
                 many => format!("{} validation errors detected: {}", many.len(), many.join("; ")),
             },
             Self::AccessDenied { principal, action, resource, denial } => {
-                let resource = match resource {
-                    Some(resource) => format!("resource: {resource}"),
-                    None => "the resource associated with this ciphertext".into(),
-                };
-                let clause = denial.clause(action);
-                denial.whole().map_or_else(
-                    || format!("User: {principal} is not authorized to perform: {action} on {resource} {clause}"),
-                    str::to_owned,
-                )
+                denial.sentence(principal, action, resource.as_deref())
             }
             Self::AlreadyExists { arn } => format!("An alias with the name {arn} already exists"),
             Self::ReplicaExists { arn } => format!("Key '{arn}' already exists"),

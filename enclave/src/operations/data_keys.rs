@@ -1,6 +1,6 @@
 //! GenerateDataKey, GenerateDataKeyWithoutPlaintext.
 
-use super::encryption::{name_material, seal_symmetric, suits_symmetric};
+use super::encryption::{name_own_material, seal_symmetric, suits_symmetric};
 use super::{Input, KEY_ID};
 use crate::api::{ApiError, Facts, Fields, Options, Recipient, Subject};
 use crate::authorize::Permit;
@@ -65,9 +65,7 @@ impl DataKey {
         let held = permit.key()?;
         let (blob, material) = seal_symmetric(held, &self.context, &data_key)?;
         let mut answer = json!({ "CiphertextBlob": BASE64.encode(blob), "KeyId": held.arn });
-        // Service model: omitted if the request includes a Recipient.
-        let material = Some(material).filter(|_| !permit.has_recipient());
-        name_material(&mut answer, "KeyMaterialId", material);
+        name_own_material(permit, &mut answer, Some(material));
         Ok((data_key, answer))
     }
 }

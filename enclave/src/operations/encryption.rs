@@ -172,9 +172,7 @@ impl Input for Decrypt {
         let held = permit.key()?;
         let opened = open(service, held, self.algorithm, self.blob, self.context).await?;
         let mut answer = json!({ "KeyId": held.arn, ALGORITHM: self.algorithm });
-        // Service model: omitted if the request includes a Recipient.
-        let material = opened.material.filter(|_| !permit.has_recipient());
-        name_material(&mut answer, "KeyMaterialId", material);
+        name_own_material(&permit, &mut answer, opened.material);
         permit.release("Plaintext", &opened.plaintext, &mut answer)?;
         Ok(answer)
     }
@@ -259,8 +257,14 @@ impl Input for ReEncrypt {
     }
 }
 
+/// `KeyMaterialId`. Service model: omitted if the request includes a Recipient.
+pub(super) fn name_own_material(permit: &Permit, answer: &mut Value, material: Option<MaterialId>) {
+    let material = material.filter(|_| !permit.has_recipient());
+    name_material(answer, "KeyMaterialId", material);
+}
+
 /// Symmetric keys alone have material with a name.
-pub(super) fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
+fn name_material(answer: &mut Value, member: &str, material: Option<MaterialId>) {
     if let (Some(material), Some(members)) = (material, answer.as_object_mut()) {
         members.insert(member.into(), material.to_string().into());
     }
